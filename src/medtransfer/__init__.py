@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from medtransfer.deploy.gallery.duplicates import make_duplicates_gallery
     from medtransfer.deploy.gallery.gallery import Gallery, make_gallery
     from medtransfer.deploy.gallery.selection import GalleryChoice
+    from medtransfer.deploy.inference.decisions import BundlePredictions
     from medtransfer.deploy.inference.follow import Followed, follow_folder
-    from medtransfer.deploy.inference.model import BundleModel, BundlePredictions, load_bundle
+    from medtransfer.deploy.inference.model import BundleModel, load_bundle
     from medtransfer.deploy.inference.predict_files import PredictionFiles, predict_files
     from medtransfer.deploy.monitoring.config import MonitorConfig
     from medtransfer.deploy.monitoring.monitor import Watch, monitor
@@ -260,7 +261,7 @@ _MODULES = {
     "export_layout": "deploy.exchange.export_layout",
     "remake_bundle": "deploy.exchange.remake",
     "BundleModel": "deploy.inference.model",
-    "BundlePredictions": "deploy.inference.model",
+    "BundlePredictions": "deploy.inference.decisions",
     "PredictionFiles": "deploy.inference.predict_files",
     "load_bundle": "deploy.inference.model",
     "predict_files": "deploy.inference.predict_files",

@@ -132,6 +132,7 @@ class Worker:
                     tune_only=request.tune_only,
                     precision=request.precision,
                     looks=request.looks,
+                    start=request.start,
                 )
             case PretrainRequest():
                 rung_folder = RungFolder(folder.path)

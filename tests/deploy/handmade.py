@@ -6,6 +6,12 @@ from typing import Any
 import numpy as np
 
 from medtransfer.data.config import Task
+from medtransfer.deploy.bundle.facts.targets import (
+    CalibratorFacts,
+    PromisedNumber,
+    SetFacts,
+    TargetFacts,
+)
 from medtransfer.deploy.bundle.reader import (
     CARD,
     PROMISED,
@@ -19,15 +25,11 @@ from medtransfer.deploy.bundle.reader import (
 from medtransfer.deploy.bundle.schema import (
     ArchitectureFacts,
     BundleFacts,
-    CalibratorFacts,
     DeferralRule,
     DetectorFacts,
     InputFacts,
     LicenceFacts,
     NetworkFacts,
-    PromisedNumber,
-    SetFacts,
-    TargetFacts,
     TrainingFacts,
 )
 from medtransfer.deploy.bundle.training_digests import (

@@ -76,7 +76,7 @@ OTHERWISE: dict[type[Settings], dict[str, Any]] = {
         "seed": 7,
         "retrain": RetrainConfig(cohort="south", fraction=0.5),
     },
-    RetrainConfig: {"cohort": "south", "fraction": 0.5, "pool": 0.3},
+    RetrainConfig: {"cohort": "south", "fraction": 0.5, "pool": 0.3, "arm": "sequential"},
     ImageConfig: {
         "resize": 100,
         "crop": 80,

@@ -1,15 +1,26 @@
 """Training again on some cases of a shifted cohort, from the study file to the curve."""
 
+import shutil
 from pathlib import Path
 
 import polars as pl
 import pytest
+import safetensors.torch
+import torch
 from tests.in_process import run_here
 
 from medtransfer.data.phantom import Hospital, Phantom, write_phantom
+from medtransfer.errors import StudyError
+from medtransfer.evaluation.comparison.adaptation.config import AdaptConfig
+from medtransfer.files import read_json
+from medtransfer.models.classifier import build_classifier
+from medtransfer.models.config import ModelConfig
 from medtransfer.report.page import write_report
+from medtransfer.runs.fine_tune import load_start
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.study.config import Study
+from medtransfer.study.plan import plan_runs, read_data
+from medtransfer.study.yaml_file import read_study
 
 SHARES = (0.5, 1.0)
 
@@ -90,9 +101,6 @@ def test_the_report_has_the_curve_and_counts_no_retrained_run_as_a_left_out_coho
 def test_adaptation_is_scoring_alone_and_on_the_cases_that_retraining_is_tested_on(
     retrained: StudyFolder,
 ) -> None:
-    from medtransfer.evaluation.comparison.adaptation.config import AdaptConfig
-    from medtransfer.study.yaml_file import read_study
-
     study = read_study(retrained.path / "study.yaml")
     path = retrained.path / "curves" / "adapt.parquet"
     before = sorted(folder.name for folder in (retrained.path / "runs").iterdir())
@@ -125,9 +133,6 @@ def test_adaptation_is_scoring_alone_and_on_the_cases_that_retraining_is_tested_
 def test_a_probe_of_the_tuned_network_is_fitted_on_its_own_features(
     retrained: StudyFolder,
 ) -> None:
-    from medtransfer.evaluation.comparison.adaptation.config import AdaptConfig
-    from medtransfer.study.yaml_file import read_study
-
     study = read_study(retrained.path / "study.yaml")
     config = AdaptConfig(patients=(10, 20), draws=2, arms=("probe",))
     adapted = study.model_copy(update={"adapt": config})
@@ -145,10 +150,116 @@ def test_a_probe_of_the_tuned_network_is_fitted_on_its_own_features(
 
 
 def test_adaptation_needs_a_shifted_hospital(retrained: StudyFolder) -> None:
-    from medtransfer.study.yaml_file import read_study
-
     study = read_study(retrained.path / "study.yaml").model_dump(mode="json")
     study["data"]["split"]["train_cohorts"] = None
     study |= {"retrain_fractions": [], "adapt": {}}
     with pytest.raises(ValueError, match="adapt needs a shifted cohort: name data.split"):
+        Study.model_validate(study)
+
+
+@pytest.fixture(scope="module")
+def arms(retrained: StudyFolder, tmp_path_factory: pytest.TempPathFactory) -> StudyFolder:
+    """The same study, whose finished runs are there, with the arms that train."""
+    folder = tmp_path_factory.mktemp("arms") / "out"
+    shutil.copytree(retrained.path, folder)
+    return run_here(_with_arms(read_study(retrained.path / "study.yaml")), folder)
+
+
+def _with_arms(study: Study) -> Study:
+    config = AdaptConfig(patients=(10,), draws=1, arms=("carried", "sequential", "shifted-only"))
+    return study.model_copy(update={"adapt": config})
+
+
+@pytest.mark.slow
+def test_the_arms_that_train_are_runs_beside_those_that_were_there(
+    arms: StudyFolder, retrained: StudyFolder
+) -> None:
+    runs = pl.read_csv(arms.path / "runs.csv")
+    assert (runs["state"] == "done").all()
+    assert len(runs) == 6 + 2 * 2 * len(SHARES)
+    before = {path.name for path in (retrained.path / "runs").iterdir()}
+    assert before < {path.name for path in (arms.path / "runs").iterdir()}
+    both = runs.filter(retrain_fraction=1.0, seed=0)
+    cases = dict(both.select("arm", "training_cases").rows())
+    assert cases["sequential"] == cases["shifted-only"] == 20
+    plain = runs.filter(pl.col("retrain_fraction").is_null(), seed=0)
+    assert cases["internal+shifted"] == 20 + plain["training_cases"][0]
+    # the tables of the ladder are as they would be without them
+    for name in ("results.parquet", "predictions.parquet", "comparisons.parquet"):
+        assert pl.read_parquet(arms.path / name).equals(pl.read_parquet(retrained.path / name))
+
+
+@pytest.mark.slow
+def test_sequential_goes_on_from_the_run_at_home_of_its_seed(arms: StudyFolder) -> None:
+    runs = pl.read_csv(arms.path / "runs.csv").filter(seed=1)
+    (home,) = runs.filter(pl.col("retrain_fraction").is_null())["run_id"]
+    (last,) = runs.filter(retrain_fraction=1.0, arm="sequential")["run_id"]
+    (alone,) = runs.filter(retrain_fraction=1.0, arm="shifted-only")["run_id"]
+    assert read_json(arms.run(last).path / "run.json")["start"] == home
+    assert read_json(arms.run(alone).path / "run.json")["start"] is None
+    device = torch.device("cpu")
+    model = ModelConfig(rung="scratch/r14x0.5")
+    classifier = build_classifier(model, 1, seed=5, device=device).classifier
+    load_start(classifier, arms.run(home))
+    (folder,) = arms.run(home).checkpoint.glob("selected-*")
+    for name, kept in safetensors.torch.load_file(folder / "model.safetensors").items():
+        assert torch.equal(classifier.state_dict()[name], kept)
+    with pytest.raises(StudyError, match="goes on from the weights of run nobody, which cannot be"):
+        load_start(classifier, arms.run("nobody"))
+
+
+@pytest.mark.slow
+def test_they_stand_in_the_curve_with_intervals_and_in_the_report(arms: StudyFolder) -> None:
+    table = pl.read_parquet(arms.path / "curves" / "adapt.parquet")
+    page = write_report(arms).read_text("utf-8")
+    for arm, words in (("sequential", "goes on with the"), ("shifted-only", "on the patients al")):
+        rows = table.filter(arm=arm, metric="nll").sort("patients")
+        assert rows["patients"].to_list() == [10, 20]
+        assert rows["low"].null_count() == rows["difference_low"].null_count() == 0
+        assert rows["num_patients"].unique().to_list() == [20]
+        assert words in page
+    runs = pl.read_csv(arms.path / "runs.csv").filter(retrain_fraction=1.0, arm="sequential")
+    of_seeds = [
+        pl.read_parquet(arms.run(run).path / "results.parquet").filter(
+            cohort="b", metric="auroc", attribute="all"
+        )["value"][0]
+        for run in runs["run_id"]
+    ]
+    mean = sum(of_seeds) / len(of_seeds)
+    row = table.filter(arm="sequential", metric="auroc", patients=20)
+    assert row["value"][0] == pytest.approx(mean)
+
+
+def test_arms_that_train_are_planned_as_runs_and_never_start_before_what_they_go_on_from(
+    retrained: StudyFolder,
+) -> None:
+    study = _with_arms(read_study(retrained.path / "study.yaml"))
+    assert study.num_runs == 2 * (1 + 2 * 3)
+    data = read_data(study, retrained.path / "unused.parquet")
+    planned = plan_runs(study, data)
+    assert len(planned) == study.num_runs
+    by_id = {run.run_id: run for run in planned}
+    sequential = [run for run in planned if run.cell.key.arm == "sequential"]
+    assert len(sequential) == 4
+    for run in planned:
+        assert (run.start is not None) == (run in sequential)
+        if run.start is not None:
+            home = by_id[run.start].cell
+            assert (home.seed, home.retrain_fraction) == (run.cell.seed, None)
+    assert sequential[0].cell.label == "scratch/r14x0.5 100% seed 0, then 100% of b"
+    without = study.model_copy(update={"adapt": None})
+    known = {run.run_id for run in plan_runs(without, data)}
+    assert known == {run.run_id for run in planned if run.cell.key.arm == "internal+shifted"}
+
+
+def test_what_the_arms_that_train_cannot_be_with_is_said_at_once(retrained: StudyFolder) -> None:
+    written = read_study(retrained.path / "study.yaml")
+    study = written.model_dump(mode="json", exclude_unset=True)
+    study["retrain_fractions"] = []
+    study |= {
+        "adapt": {"arms": ["sequential"]},
+        "keep": "predictions",
+        "training": {"tuning": {"mode": "linear"}},
+    }
+    with pytest.raises(ValueError, match=r"(?s)retrain_fractions, which.*keep must.*has no rung"):
         Study.model_validate(study)

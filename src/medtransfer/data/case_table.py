@@ -5,7 +5,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from medtransfer.data.case_index import CaseNumbers, CodeArray
-from medtransfer.data.config import DataConfig
+from medtransfer.data.config import TOGETHER, DataConfig
 from medtransfer.data.labels import case_labels, targets_in_use
 from medtransfer.data.splits import divided_rows, draw_episode, patient_classes
 from medtransfer.data.stratify import patient_labels, training_patients
@@ -69,7 +69,8 @@ class CaseTable:
         if again is None:
             return drawn
         abroad = (self.kinds["cohort"] == again.cohort).to_numpy() & self._labelled()
-        return drawn | self._share_of(abroad, frame, again.fraction, seed)
+        shifted = self._share_of(abroad, frame, again.fraction, seed)
+        return drawn | shifted if again.arm == TOGETHER else shifted
 
     def class_counts(self, data: DataConfig) -> NDArray[np.int64]:
         """Training patients of each class that an episode is drawn from. [C]

@@ -92,6 +92,12 @@ class LabelPolicy(Settings):
     them as targets; elsewhere the majority is the truth and ½ has none. Not for `single-label`."""
 
 
+RetrainArm = Literal["internal+shifted", "sequential", "shifted-only"]
+"""Ways to train on a shifted cohort, as the arms of adaptation curves are called."""
+TOGETHER: RetrainArm = "internal+shifted"
+SEQUENTIAL: RetrainArm = "sequential"
+
+
 class RetrainConfig(Settings):
     """A shifted cohort that is trained on again, in part."""
 
@@ -102,6 +108,9 @@ class RetrainConfig(Settings):
     pool: float = identity(0.5, gt=0, lt=1)
     """Share of the cohort's patients that are set apart for training; the others test. A `split`
     column of the manifest goes before it: then all that is not `test` is set apart."""
+    arm: RetrainArm = identity_if_set(TOGETHER)
+    """`internal+shifted`: its cases join those of the training cohorts. `shifted-only`: they alone
+    are trained on. `sequential`: likewise, from the weights that the training cohorts ended in."""
 
 
 class SplitConfig(Settings):

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from medtransfer.data.augment import Augmentation
 from medtransfer.data.cases import Cases, predicted_cases, training_cases
+from medtransfer.data.config import SEQUENTIAL, TOGETHER
 from medtransfer.data.covariates.cells import covariate_cells
 from medtransfer.data.covariates.encoding import CovariateEncoding
 from medtransfer.data.images.cache import CachedImages, PixelCache
@@ -122,7 +123,8 @@ def partition_cases(cases: Cases, frame: pl.DataFrame, run: Transfer) -> RunCase
         raise StudyError(f"No labelled training case is left at {budget}.")
     encoding, encoded = None, cases
     if run.model.covariates:
-        encoding, encoded = _with_covariates(cases, train, frame, run.model.covariates)
+        fitted = _home_cases(cases, frame, run) if goes_on(run) else train
+        encoding, encoded = _with_covariates(cases, fitted, frame, run.model.covariates)
         train = encoded.take(np.isin(cases.case_ids, train.case_ids))
     if run.training.mitigation is not None:
         groups = case_groups(frame, run.training.mitigation.groups, train.case_ids)
@@ -139,6 +141,44 @@ def partition_cases(cases: Cases, frame: pl.DataFrame, run: Transfer) -> RunCase
         test={str(name): tested.take(tested.cohorts == name) for name in np.unique(tested.cohorts)},
         encoding=encoding,
     )
+
+
+def goes_on(run: Transfer) -> bool:
+    """True for a run that starts from the weights of another one, trained at home."""
+    again = run.data.split.retrain
+    return again is not None and again.arm == SEQUENTIAL
+
+
+def load_start(classifier: Classifier, home: RunFolder) -> None:
+    """Load the weights of a finished run, which another one goes on from.
+
+    Args:
+        classifier: Of the same rung, without low-rank products; changed in place.
+        home: Folder of the finished run.
+
+    Raises:
+        StudyError: It is not finished, or its weights are gone or damaged.
+    """
+    try:
+        if not home.is_done():
+            raise StudyError("It is not finished.")
+        CheckpointFolder(home.checkpoint).load_final(home.cost().selected_step, classifier)
+    except StudyError as error:
+        raise StudyError(
+            f"This run goes on from the weights of run {home.run_id}, which cannot be used: "
+            f"{error} `medtransfer status` says how that run stands."
+        ) from error
+
+
+def _home_cases(cases: Cases, frame: pl.DataFrame, run: Transfer) -> Cases:
+    """Training cases of the run that a run goes on from: its head was fitted to their encoding."""
+    again = run.data.split.retrain
+    if again is None:
+        return training_cases(cases, frame, run.data, run.seed)
+    together = again.model_copy(update={"arm": TOGETHER})
+    split = run.data.split.model_copy(update={"retrain": together})
+    train = training_cases(cases, frame, run.data.model_copy(update={"split": split}), run.seed)
+    return train.take(train.cohorts != again.cohort)
 
 
 def _with_covariates(

@@ -65,6 +65,8 @@ class RunRequest(BaseModel):
     precision: Precision | None = None
     """That it must have, as a repetition does; None for its setting."""
     looks: bool = False
+    start: str | None = None
+    """Id of the run whose weights it goes on from; None for those of its rung."""
 
     @property
     def training(self) -> TrainingConfig:

@@ -35,6 +35,7 @@ from medtransfer.runs.embedded.transfer import transfer_features
 from medtransfer.runs.fine_tune import (
     RunCases,
     fine_tune,
+    load_start,
     partition_cases,
     prediction_parts,
     prepare_tuning,
@@ -76,6 +77,7 @@ def transfer(
     tune_only: bool = False,
     precision: Precision | None = None,
     looks: bool = False,
+    start: str | None = None,
 ) -> None:
     """Carry one transfer run from its manifest to its results.
 
@@ -91,6 +93,7 @@ def transfer(
             was selected.
         precision: That it must have; None for its setting.
         looks: Predict test cases at each validation too, see `understanding.looks`.
+        start: Id of the finished run whose weights it goes on from; None for those of its rung.
 
     Raises:
         InputsChangedError: Labels or images are not those of the plan, before training or after it.
@@ -123,6 +126,8 @@ def transfer(
         planned.require_weights(run.model.rung, built.weights)
     if split.width:
         built.classifier.add_covariates(split.width)
+    if start is not None:
+        load_start(built.classifier, study.run(start))
     trained_parameters = prepare_tuning(built.classifier, run.training.tuning, run.seed)
     classifier = move_to_device(built.classifier, device, run.training, heartbeat)
 

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from medtransfer.analysis.questions import Understanding
 from medtransfer.data.audit.run import CHECKS
-from medtransfer.data.config import DataConfig, Name
+from medtransfer.data.config import SEQUENTIAL, DataConfig, Name
 from medtransfer.data.images.corruptions import CorruptionName
 from medtransfer.errors import listed, suggestion
 from medtransfer.evaluation.comparison.adaptation.config import AdaptConfig
@@ -17,6 +17,7 @@ from medtransfer.evaluation.scoring.config import EvaluationConfig, unknown_name
 from medtransfer.models.config import ModelConfig
 from medtransfer.models.ladder import find_rung
 from medtransfer.models.rungs.start import mitigation_of, sees_covariates
+from medtransfer.posthoc.adaptation.arms import TRAINED_ARMS, TrainedArm
 from medtransfer.settings import (
     Settings,
     identity,
@@ -96,8 +97,8 @@ class Study(Settings):
     """Scoring settings."""
     adapt: AdaptConfig | None = scoring(None)
     """Adaptation of the networks to each shifted hospital with a few of its patients: `{}` for the
-    default settings. Trains no network; writes `curves/adapt.parquet`, with the runs of
-    `retrain_fractions` beside the arms."""
+    default settings. Writes `curves/adapt.parquet`, with the runs of `retrain_fractions` beside the
+    arms. Trains no network, but for the arms `sequential` and `shifted-only`."""
     corruptions: tuple[CorruptionName, ...] = scoring_if_set(())
     """Corruptions of the internal test cases, which runs with most labels predict too: `jpeg`,
     `blur`, `noise`, `contrast`, `resolution`, at severities 1, 3 and 5; `blur@2` is severity 2
@@ -250,7 +251,38 @@ class Study(Settings):
             faults.append(
                 "adapt.arms: probe needs the weights of finished runs: keep must be weights"
             )
+        return [*faults, *self._trained_arm_faults()]
+
+    def _trained_arm_faults(self) -> list[str]:
+        """Settings without which the arms that train cannot be."""
+        if not self.trained_arms:
+            return []
+        arms, faults = f"adapt.arms: {listed(self.trained_arms)}", list[str]()
+        if not self.retrain_fractions:
+            faults.append(f"{arms} takes its patients from retrain_fractions, which are not set")
+        if self.is_swept:
+            faults.append(f"{arms} cannot be with sweep or axes: name one setting")
+        if SEQUENTIAL not in self.trained_arms:
+            return faults
+        if self.keep == "predictions":
+            faults.append(
+                "adapt.arms: sequential needs the weights of finished runs: keep must be weights"
+            )
+        if all(self.training_of(entry).tuning.mode == "linear" for entry in self.rungs):
+            faults.append(
+                "adapt.arms: sequential has no rung: all are linear probes, whose optimum does not "
+                "depend on where it starts"
+            )
         return faults
+
+    @property
+    def trained_arms(self) -> tuple[TrainedArm, ...]:
+        """Arms of `adapt` that train on a shifted hospital's patients, each with runs of its own.
+
+        They are trained on the shares of `retrain_fractions`.
+        """
+        asked = () if self.adapt is None else self.adapt.arms
+        return tuple(arm for arm in TRAINED_ARMS if arm in asked)
 
     def _training_faults(self) -> list[str]:
         """Conflicts between the training settings and the task, each named once."""
@@ -294,8 +326,8 @@ class Study(Settings):
     @property
     def _places(self) -> int:
         """Label budgets by seeds."""
-        budgets = len(self.label_fractions) + len(self.shots) + len(self.retrain_fractions)
-        return len(self.seeds) * budgets
+        again = len(self.retrain_fractions) * (1 + len(self.trained_arms))
+        return len(self.seeds) * (len(self.label_fractions) + len(self.shots) + again)
 
     def settings_of(self, entry: RungEntry) -> list[GridSettings]:
         """Settings that are tried of a rung: of the sweep, by those of the axes.

@@ -1,14 +1,21 @@
 """From a study to its runs: rungs × label budgets × seeds (× cohorts left out or retrained)."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from medtransfer.data.case_table import CaseTable
-from medtransfer.data.config import DataConfig, RetrainConfig, SplitConfig
+from medtransfer.data.config import (
+    SEQUENTIAL,
+    TOGETHER,
+    DataConfig,
+    RetrainArm,
+    RetrainConfig,
+    SplitConfig,
+)
 from medtransfer.data.splits import hospitals, leave_one_cohort_out, shifted_cohorts
 from medtransfer.errors import StudyError, plural
 from medtransfer.evaluation.comparison.grid_key import GridKey
@@ -80,7 +87,8 @@ class Cell:
         """Rung, label budget, seed, cohort left out or trained on again, and setting, in words."""
         cohort = f", without {self.held_out}" if self.held_out else ""
         if self.retrain_fraction is not None:
-            cohort = f", with {self.retrain_fraction:.0%} of {self.held_out}"
+            words = {TOGETHER: "with", SEQUENTIAL: "then"}.get(self.key.arm, "only")
+            cohort = f", {words} {self.retrain_fraction:.0%} of {self.held_out}"
         return f"{self.rung} {self.budget} seed {self.seed}{cohort}{self.setting}"
 
     @property
@@ -156,9 +164,21 @@ def _blocks(
             yield block(split.model_copy(update={"shots": shots}), shots, 0.0, cohort)
         most = max(study.label_fractions)
         for shifted, fraction in _retrained(study, frame, split, cohort):
-            again = RetrainConfig(cohort=shifted, fraction=fraction, pool=study.retrain_pool)
-            part = split.model_copy(update={"train_fraction": most, "retrain": again})
-            yield block(part, None, most, shifted, fraction)
+            for arm in (TOGETHER, *study.trained_arms):
+                again = RetrainConfig(
+                    cohort=shifted, fraction=fraction, pool=study.retrain_pool, arm=arm
+                )
+                part = split.model_copy(update={"train_fraction": most, "retrain": again})
+                place = most, shifted, fraction, arm
+                yield _trained_as(block(part, None, *place), arm)
+
+
+def _trained_as(block: _Block, arm: RetrainArm) -> _Block:
+    """The runs of an arm: the optimum of a linear probe does not depend on where it starts."""
+    if arm != SEQUENTIAL:
+        return block
+    places = (place for place in block.places if place[2].training.tuning.mode != "linear")
+    return replace(block, places=tuple(places))
 
 
 def _retrained(
@@ -200,6 +220,29 @@ def share_of_shots(cell: Cell, cases: CaseTable) -> float:
             f"that is all of them (allowed: below {most}). Leave it out; label fraction 1 has all."
         )
     return float(np.minimum(counts, shots).sum() / counts.sum())
+
+
+def start_numbers(cells: Sequence[Cell], *, leave_cohort_out: bool) -> list[int | None]:
+    """Number of the run whose weights each run goes on from: same rung, seed and cases at home.
+
+    Args:
+        cells: Of a study, from `expand`.
+        leave_cohort_out: True if the run at home is the one that was trained without the cohort.
+
+    Returns:
+        None for a run that starts from the weights of its rung.
+    """
+    homes = {
+        (cell.rung, cell.seed, cell.label_fraction, cell.held_out): number
+        for number, cell in enumerate(cells)
+        if cell.retrain_fraction is None and cell.shots is None
+    }
+
+    def number_of(cell: Cell) -> int:
+        held_out = cell.held_out if leave_cohort_out else None
+        return homes[cell.rung, cell.seed, cell.label_fraction, held_out]
+
+    return [number_of(cell) if cell.key.arm == SEQUENTIAL else None for cell in cells]
 
 
 def check_budgets_differ(cells: Sequence[Cell]) -> None:

@@ -17,11 +17,10 @@ from medtransfer.data.config import DataConfig
 from medtransfer.data.images.input_spec import InputSpec
 from medtransfer.data.images.scan import no_progress, scan_images
 from medtransfer.data.splits import assign_splits
-from medtransfer.errors import StudyError, WeightsError, fault_list
+from medtransfer.errors import StudyError, fault_list
 from medtransfer.evaluation.comparison.readers.table import Readings
 from medtransfer.models.ladder import find_rung
 from medtransfer.models.rungs.start import control_of
-from medtransfer.models.weight_files import model_digest, require_fitting_weights
 from medtransfer.pretraining.leakage import pretrained_on
 from medtransfer.pretraining.seen_sets import seen_test_sets
 from medtransfer.runs.config import Transfer, run_id
@@ -42,7 +41,14 @@ from medtransfer.runs.tested.earlier import FolderName, RunNames
 from medtransfer.settings import ScopeMemo
 from medtransfer.study.beside.readings import study_readings
 from medtransfer.study.config import Study
-from medtransfer.study.grid import Cell, check_budgets_differ, expand, share_of_shots
+from medtransfer.study.grid import (
+    Cell,
+    check_budgets_differ,
+    expand,
+    share_of_shots,
+    start_numbers,
+)
+from medtransfer.study.rungs.weights import weights_of
 from medtransfer.tables.manifest import Manifest
 from medtransfer.training.bit_hyperrule import make_schedule
 from medtransfer.training.heads.settings import head_steps
@@ -82,10 +88,6 @@ class StudyData:
         )
 
 
-SplitKey = tuple[str | None, bool, bool]
-"""Cohort left out, whether it is trained on again, and whether images are read."""
-
-
 @dataclass(frozen=True)
 class PlannedRun:
     """A run with its name and size.
@@ -102,6 +104,7 @@ class PlannedRun:
         inputs: Digests of its data and weights.
         identity: Its present id, if an earlier version named its folder otherwise.
         earlier: Such a folder that is not marked yet.
+        start: Id of the run whose weights it goes on from.
     """
 
     run_id: str
@@ -114,6 +117,7 @@ class PlannedRun:
     inputs: PlannedInputs | None = None
     identity: str = ""
     earlier: FolderName | None = None
+    start: str | None = None
 
 
 def read_data(
@@ -255,7 +259,12 @@ def plan_runs(
             placed = replace(cell, key=replace(cell.key, label_fraction=shares[place]))
         planned.append(_plan_run(placed, weights[cell.rung], split, memo))
     check_budgets_differ([run.cell for run in planned])
-    return _with_extraction(planned, len(data.manifest))
+    planned = _with_extraction(planned, len(data.manifest))
+    starts = start_numbers(cells, leave_cohort_out=study.leave_cohort_out)
+    return [
+        run if number is None else replace(run, start=planned[number].run_id)
+        for run, number in zip(planned, starts, strict=True)
+    ]
 
 
 @dataclass(frozen=True)
@@ -376,20 +385,3 @@ def _with_extraction(planned: list[PlannedRun], num_images: int) -> list[Planned
         seen |= {key} if first else set()
         sized.append(replace(run, num_images=num_images) if first else run)
     return sized
-
-
-def weights_of(study: Study) -> dict[str, str | None]:
-    """Digest of each rung's weights; raises a `WeightsError` that names all that are missing."""
-    digests: dict[str, str | None] = {}
-    faults: list[str] = []
-    for entry in study.rungs:
-        model = study.model_of(entry)
-        try:
-            if model.weights is not None:
-                require_fitting_weights(model)
-            digests[entry.rung] = model_digest(model)
-        except WeightsError as error:
-            faults.append(str(error))
-    if faults:
-        raise WeightsError("\n".join(faults))
-    return digests

@@ -6,6 +6,7 @@ from typing import Any, cast
 import polars as pl
 
 from medtransfer.data.cases import reported_attributes
+from medtransfer.data.config import TOGETHER
 from medtransfer.data.splits import assign_splits
 from medtransfer.errors import StudyError
 from medtransfer.evaluation.comparison.cells.rung_runs import LadderRun
@@ -99,11 +100,16 @@ def write_study_tables(
     if not done:
         return
     done = [run for run in done if taken is None or run.run_id in taken]
+    apart = [run for run in done if run.cell.key.arm != TOGETHER]
     attributes = _attributes(data, study.data.attributes, study.evaluation)
     units = level_units(data.manifest.frame, study.data.levels)
     sealed = {run.run_id: _sealed_tables(folder, run) for run in done}
     key = _collected_key(study, done, sealed, data=data, attributes=attributes, units=units)
     if _is_collected(folder, key):
+        return
+    # trained otherwise than the ladder, they are in adaptation curves alone
+    done = [run for run in done if run not in apart]
+    if not done:
         return
     read = read_predictions_of_runs([(folder.run(run.run_id), run.predicted) for run in done])
     predictions = {run.run_id: table for run, table in zip(done, read, strict=True)}
@@ -128,11 +134,13 @@ def write_study_tables(
     write_frame(tables.comparisons, folder.path / "comparisons.parquet")
     write_frame(pairs_frame(rung_pairs(tables.means)), folder.path / "rung_pairs.parquet")
     write_curve_tables(tables.curves, folder.path / "curves")
-    note_reads(folder, _evaluations(study, done, data))
+    note_reads(folder, _evaluations(study, [*done, *apart], data))
     files = [folder.path / name for name in COLLECTED]
     files += [folder.path / "curves" / f"{name}.parquet" for name in tables.curves]
     tested, features = _tested_again(in_order, data), features_of_runs(folder, done, data)
-    files += write_adaptation(study, folder, runs, tested, features)
+    abroad = {run.run_id: _predictions(folder, run) for run in apart}
+    trained = [_ladder_run(folder, run, abroad, sealed[run.run_id]) for run in apart]
+    files += write_adaptation(study, folder, [*runs, *trained], tested, features)
     files += write_corruptions(study, folder, done)
     files += write_group_thresholds(study, folder, runs, attributes)
     files += write_study_readers(study, folder, runs, data.readings)
@@ -322,6 +330,7 @@ def _runs_frame(
             "seed": run.cell.seed,
             "held_out": run.cell.held_out,
             "retrain_fraction": run.cell.retrain_fraction,
+            "arm": None if run.cell.retrain_fraction is None else run.cell.key.arm,
             "state": run_folder.state(),
             "training_cases": run.num_cases,
             "steps": run.steps,
@@ -347,15 +356,17 @@ def _runs_frame(
         rows.append(
             {
                 **row,
-                "weights": _weights_text(cost),
+                "weights": _weights_text(cost, run.start),
                 "message": None if error is None else error.message,
             }
         )
     return pl.DataFrame(rows, infer_schema_length=None)
 
 
-def _weights_text(cost: RunCost | None) -> str | None:
+def _weights_text(cost: RunCost | None, start: str | None) -> str | None:
     """Use of a run's weights file; None for random weights and runs without results."""
+    if cost is not None and start is not None:
+        return f"all tensors are those that run {start} ended in"
     if cost is None or cost.weights is None:
         return None
     if cost.weights_loaded == 0:

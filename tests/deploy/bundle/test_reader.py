@@ -13,6 +13,7 @@ from tests.deploy import handmade
 
 from medtransfer.deploy.bundle.archive import write_archive
 from medtransfer.deploy.bundle.card import bundle_card, bundle_page
+from medtransfer.deploy.bundle.facts.targets import CalibratorFacts
 from medtransfer.deploy.bundle.fits import carried_fit
 from medtransfer.deploy.bundle.reader import (
     FACTS,
@@ -22,7 +23,6 @@ from medtransfer.deploy.bundle.reader import (
     facts_text,
     read_bundle,
 )
-from medtransfer.deploy.bundle.schema import CalibratorFacts
 from medtransfer.errors import BundleError, MedTransferError
 from medtransfer.evaluation.scoring.run import WHOLE_CASE, run_arrays
 from medtransfer.posthoc.calibrators import Isotonic, Platt, Temperature

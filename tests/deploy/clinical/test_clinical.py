@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -24,7 +25,6 @@ from medtransfer.deploy.inference.follow import follow_folder
 from medtransfer.deploy.inference.model import BundleModel, load_bundle
 from medtransfer.deploy.inference.predict_files import predict_files
 from medtransfer.deploy.inference.sources import case_source
-from medtransfer.deploy.server.serve import serve
 from medtransfer.deploy.validation.validate import validate_bundle
 from medtransfer.errors import BundleError, ConfigError, StudyError, TableError
 from medtransfer.runs.folders import StudyFolder
@@ -230,19 +230,107 @@ def test_changed_clinical_data_are_predicted_again(
 def test_what_cannot_take_clinical_data_says_so(
     study: StudyFolder, model: BundleModel, tmp_path: Path
 ) -> None:
-    path, rung = model.bundle.path, "scratch/r14x0.5@covariates"
-    with pytest.raises(BundleError, match="--onnx is for networks of images alone"):
-        export_bundle(study, tmp_path / "b.medt", rung=rung, options=ExportOptions(onnx=True))
+    path = model.bundle.path
     with pytest.raises(ConfigError, match="--layout monai is for networks of images alone"):
         export_layout(path, tmp_path / "monai", "monai")
-    with pytest.raises(ConfigError, match="sees clinical data, which requests do not hold"):
-        serve(model)
     with pytest.raises(ConfigError, match="which a drop folder does not hold"):
         follow_folder(model, tmp_path, tmp_path / "out")
     export_bundle(study, tmp_path / "plain.medt", rung="scratch/r14x0.5")
     with pytest.raises(ConfigError, match="sees no clinical data: leave --clinical out"):
         load_bundle(tmp_path / "plain.medt", clinical=tmp_path / "table.csv")
     assert '"clinical"' not in facts_text(read_bundle(tmp_path / "plain.medt").facts)
+
+
+@pytest.mark.slow
+def test_onnxruntime_sees_the_clinical_data_too(study: StudyFolder, tmp_path: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    pytest.importorskip("onnxscript", reason="onnxscript is not installed")
+    made = export_bundle(
+        study,
+        tmp_path / "b.medt",
+        rung="scratch/r14x0.5@covariates",
+        ensemble=True,
+        options=ExportOptions(onnx=True),
+    )
+    opened = load_bundle(made.path, device="cpu", runtime="onnx")
+    predictions = opened.predict(manifest_of(study))
+    by_torch = load_bundle(made.path, device="cpu").predict(manifest_of(study))
+    both = by_torch.scores.join(predictions.scores, on=["case_id", "member"], suffix="_onnx")
+    assert len(both) == len(by_torch.scores) > 0
+    np.testing.assert_allclose(both["logit_malignant_onnx"], both["logit_malignant"], atol=1e-4)
+    without = pl.read_parquet(manifest_of(study)).drop("crp")
+    without.write_parquet(tmp_path / "without.parquet")
+    blind = opened.predict(tmp_path / "without.parquet").scores
+    assert not blind["logit_malignant"].equals(predictions.scores["logit_malignant"])
+    # the parity file is enough for another program
+    parity, given = made.parity(), made.facts.input
+    mean, std = (np.array(v, dtype=np.float32) for v in (given.mean, given.std))
+    images = ((parity["pixels"] / np.float32(255) - mean) / std).transpose(0, 3, 1, 2)
+    for member in range(2):
+        session = onnxruntime.InferenceSession(made.onnx(member))
+        features, logits = session.run(
+            ["features", "logits"],
+            {
+                "images": images.astype(np.float32),
+                "images_of_case": parity["images_of_case"],
+                "clinical": parity[f"clinical_{member}"],
+            },
+        )
+        np.testing.assert_allclose(logits, parity["logits"][member], atol=1e-4)
+        np.testing.assert_allclose(features, parity[f"features_{member}"], atol=1e-3)
+
+
+def form(images: list[bytes], fields: dict[str, str]) -> dict[str, Any]:
+    """A form as curl sends it."""
+    parts = [
+        f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{text}\r\n'.encode()
+        for name, text in fields.items()
+    ]
+    head = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n'
+    parts += [head + image + b"\r\n" for image in images]
+    return {
+        "content": b"".join(parts) + b"--x--\r\n",
+        "headers": {"Content-Type": "multipart/form-data; boundary=x"},
+    }
+
+
+@pytest.mark.slow
+def test_a_request_brings_the_values_beside_the_image(
+    study: StudyFolder, model: BundleModel
+) -> None:
+    pytest.importorskip("fastapi", reason="FastAPI is absent (extra serve)")
+    from starlette.testclient import TestClient
+
+    from medtransfer.deploy.server.app import server_app
+    from medtransfer.deploy.server.config import ServerConfig
+
+    table = pl.read_parquet(manifest_of(study)).head(3)
+    expected = model.predict(manifest_of(study)).frame
+    app = server_app(model, ServerConfig())
+    with TestClient(app, raise_server_exceptions=False) as client:
+        for row in table.iter_rows(named=True):
+            fields = {"crp": str(row["crp"]), "sex": row["sex"] or ""}
+            answer = client.post("/predict", **form([row["image"]], fields)).json()
+            (logit,) = expected.filter(case_id=row["case_id"])["logit_malignant"]
+            assert answer["prediction"]["logit_malignant"] == pytest.approx(logit, abs=1e-5)
+            assert answer["predicted_as_missing"] == ({} if row["sex"] else {"sex": "missing"})
+        image = table["image"][0]
+        alone = client.post("/predict", content=image).json()
+        odd = client.post("/predict", **form([image], {"crp": "high", "sex": "Q"})).json()
+        unknown = client.post("/predict", **form([image], {"weight": "70"}))
+        described = client.get("/bundle").json()["clinical"]
+        schema = client.get("/openapi.json").json()["paths"]["/predict"]["post"]
+    assert alone["predicted_as_missing"] == {"crp": "missing", "sex": "missing"}
+    assert odd["predicted_as_missing"] == {
+        "crp": "no number",
+        "sex": "a value that training lacks",
+    }
+    assert alone["prediction"]["logit_malignant"] == odd["prediction"]["logit_malignant"]
+    assert unknown.status_code == 400
+    assert unknown.json()["reason"].endswith("are, once each, crp, sex.")
+    assert described == [{"name": "crp", "values": None}, {"name": "sex", "values": ["F", "M"]}]
+    properties = schema["requestBody"]["content"]["multipart/form-data"]["schema"]["properties"]
+    assert set(properties) == {"image", "crp", "sex"}
 
 
 @pytest.mark.slow

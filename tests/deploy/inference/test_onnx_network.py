@@ -1,5 +1,7 @@
 """A bundle's ONNX network is checked before it runs, and takes cases of any number of images."""
 
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -110,3 +112,14 @@ def test_what_is_missing_to_run_it_is_said(tmp_path: Any, monkeypatch: pytest.Mo
     monkeypatch.setattr(onnx_network, "find_spec", lambda _name: None)
     with pytest.raises(ConfigError, match=r"--runtime onnx needs onnxruntime: pip install"):
         _ = load_bundle(made.path, runtime="onnx").networks
+
+
+def test_what_a_prediction_does_not_need_is_not_loaded() -> None:
+    code = (
+        "import sys; from medtransfer import load_bundle; "
+        "import medtransfer.deploy.inference.model, medtransfer.deploy.inference.onnx_network; "
+        "slow = ('torch', 'numba', 'jinja2', 'scipy.optimize', 'sklearn', 'pydicom'); "
+        "print([name for name in slow if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -25,7 +25,7 @@ from tests.deploy.dicom_images import PATIENT, write_dicom
 
 from medtransfer.deploy.inference.model import BundleModel, load_bundle
 from medtransfer.deploy.server.config import ServerConfig, server_config
-from medtransfer.deploy.server.requests import RateLimit, RequestError, read_body, request_images
+from medtransfer.deploy.server.requests import RateLimit, RequestError, read_body, request_case
 from medtransfer.deploy.server.serve import serve
 from medtransfer.errors import ConfigError
 
@@ -179,13 +179,37 @@ def test_parts_of_a_form_are_cut_at_the_boundary_alone() -> None:
     images = [b"\r\n--boundary", b"\x00\r\n\r\n\xff--", b"a"]
     request = form(*images)
     kind = request["headers"]["Content-Type"]
-    assert request_images(request["content"], kind, 3) == images
+    assert request_case(request["content"], kind, 3).images == images
     with pytest.raises(RequestError, match="more than 2 images"):
-        request_images(request["content"], kind, 2)
+        request_case(request["content"], kind, 2)
     with pytest.raises(RequestError, match="no boundary"):
-        request_images(b"x", "multipart/form-data", 2)
+        request_case(b"x", "multipart/form-data", 2)
     with pytest.raises(RequestError, match="no image"):
-        request_images(b"--b--", "multipart/form-data; boundary=b", 2)
+        request_case(b"--b--", "multipart/form-data; boundary=b", 2)
+
+
+def test_fields_of_a_form_are_clinical_data_if_the_bundle_sees_any() -> None:
+    def body(*fields: tuple[str, bytes]) -> bytes:
+        image = b'--b\r\nContent-Disposition: form-data; name="age"; filename="63"\r\n\r\nI\r\n'
+        named = (
+            b'--b\r\nContent-Disposition: form-data; name="%b"\r\n\r\n%b\r\n'
+            % (name.encode(), content)
+            for name, content in fields
+        )
+        return image + b"".join(named) + b"--b--"
+
+    kind, names = "multipart/form-data; boundary=b", ("age", "sex")
+    case = request_case(body(("age", b" 63 "), ("sex", b"")), kind, 2, names)
+    assert (case.images, case.clinical) == ([b"I"], {"age": "63"})
+    assert request_case(body(("age", b"63")), kind, 2).images == [b"I", b"63"]
+    for fields in ((("Doe", b"1"),), (("age", b"1"), ("age", b"2"))):
+        with pytest.raises(RequestError, match=r"no files are, once each, age, sex\.$") as raised:
+            request_case(body(*fields), kind, 2, names)
+        assert "Doe" not in raised.value.reason
+    with pytest.raises(RequestError, match="no text in UTF-8"):
+        request_case(body(("age", b"\xff")), kind, 2, names)
+    with pytest.raises(RequestError, match="more than 1,000 characters"):
+        request_case(body(("age", b"6" * 1001)), kind, 2, names)
 
 
 def test_nothing_of_a_request_is_logged_and_failures_quote_nothing(

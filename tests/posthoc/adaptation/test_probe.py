@@ -9,12 +9,8 @@ from sklearn.metrics import log_loss
 from medtransfer.metrics.cases import Labels
 from medtransfer.posthoc.adaptation.arms import LACKS_CLASS, LocalCases
 from medtransfer.posthoc.adaptation.folds import patient_folds
-from medtransfer.posthoc.adaptation.probe import (
-    RARE_CLASS,
-    HomeFeatures,
-    LocalProbe,
-    fit_local_probe,
-)
+from medtransfer.posthoc.adaptation.home_features import HomeFeatures
+from medtransfer.posthoc.adaptation.probe import RARE_CLASS, LocalProbe, fit_local_probe
 
 
 def drawn(cases: int, width: int, classes: int = 2) -> tuple[LocalCases, NDArray[np.float32]]:

@@ -52,6 +52,7 @@ class FakeJob:
     request: RunRequest
     shared_input: object | None = None
     error: Exception | None = None
+    requires: str | None = None
 
     def start(self) -> None:
         pass
@@ -98,6 +99,16 @@ def test_the_first_job_of_a_shared_input_makes_it_for_the_others(
     engine = FakeEngine(slots=3)
     dispatch(engine, jobs(tiny_study, "abcd", a="f", b="f", d="f"), lease, lambda _job, _left: None)
     assert engine.order == [("a",), ("a", "c"), ("c", "b"), ("c", "b", "d")]
+
+
+def test_a_run_waits_for_the_one_whose_weights_it_goes_on_from(
+    tiny_study: Study, lease: Lease
+) -> None:
+    engine, work = FakeEngine(slots=3), jobs(tiny_study, "abcd")
+    work[0].requires = "c" * 12
+    work[1].requires = "e" * 12  # done before, so not among the jobs
+    dispatch(engine, work, lease, lambda _job, _left: None)
+    assert engine.order == [("b",), ("b", "c"), ("b", "c", "d"), ("d", "a")]
 
 
 def test_after_a_signal_nothing_more_is_started(tiny_study: Study, lease: Lease) -> None:

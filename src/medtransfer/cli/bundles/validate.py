@@ -98,14 +98,29 @@ def adapt(
         str,
         typer.Option(
             help="Way to adapt: threshold, intercept, platt, temperature, isotonic, prevalence, or "
-            "the one that cross-validation selects."
+            "the one of these that cross-validation selects; or probe, a new linear head."
         ),
     ] = "selected",
+    patients: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            help="Labelled patients to fit the probe on; half by default. The others judge it.",
+            show_default=False,
+        ),
+    ] = None,
+    curves: Annotated[
+        Path | None,
+        typer.Option(
+            help="Table to write: every way by number of patients, as a study's adapt.parquet.",
+            show_default=False,
+        ),
+    ] = None,
     cohort: Cohort = None,
     image_root: ImageRoot = None,
     trusted: Trusted = None,
 ) -> None:
-    """Adapt a bundle to a hospital without training, into a new bundle."""
+    """Adapt a bundle to a hospital, into a new bundle; its features stay as they are."""
     from medtransfer.deploy.adaptation.adapt import adapt_bundle, adaptation_text
     from medtransfer.deploy.inference.model import load_bundle
 
@@ -115,6 +130,8 @@ def adapt(
             manifest,
             out,
             arm=arm,
+            patients=patients,
+            curves=curves,
             cohort=cohort,
             image_root=image_root,
             on_progress=on_progress,

@@ -1,23 +1,28 @@
 """From a bundle and a hospital's labelled cases to a bundle that is adapted to it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
+
+import polars as pl
 
 from medtransfer.data.images.scan import Progress, no_progress
 from medtransfer.deploy.adaptation.child import child_facts
+from medtransfer.deploy.adaptation.local_curve import curve_lines, hospital_curve
+from medtransfer.deploy.adaptation.local_probe import fit_hospital_probe
+from medtransfer.deploy.adaptation.probed_bundle import probed_entries
 from medtransfer.deploy.bundle.card import bundle_card
 from medtransfer.deploy.bundle.fits import carried_fit
 from medtransfer.deploy.bundle.reader import CARD, FACTS, SUFFIX, Bundle, write_bundle
 from medtransfer.deploy.inference.model import BundleModel, load_bundle
 from medtransfer.deploy.validation.config import ValidationConfig
 from medtransfer.deploy.validation.from_predictions import Recalibration, recalibrate
-from medtransfer.deploy.validation.labelled_cases import score_labelled
+from medtransfer.deploy.validation.labelled_cases import LabelledScores, score_labelled
 from medtransfer.deploy.validation.local_network import LocalNetwork, local_network
 from medtransfer.deploy.validation.validate import bundle_evaluation, home_predictions
 from medtransfer.deploy.validation.words import decisions_line
-from medtransfer.errors import ConfigError, listed, plural
+from medtransfer.errors import ConfigError, fault_list, listed, plural
 from medtransfer.evaluation.comparison.adaptation.adapted_run import (
     SELECTED,
     AdaptedRun,
@@ -26,8 +31,17 @@ from medtransfer.evaluation.comparison.adaptation.adapted_run import (
     carried_run,
 )
 from medtransfer.evaluation.comparison.adaptation.config import AdaptConfig
+from medtransfer.evaluation.comparison.adaptation.probed_run import NO_FEATURES, PROBE
 from medtransfer.evaluation.scoring.config import EvaluationConfig
-from medtransfer.posthoc.adaptation.arms import ARMS, MEANINGS, MIN_ISOTONIC, AnyArm, Arm
+from medtransfer.posthoc.adaptation.arms import (
+    ARMS,
+    MEANINGS,
+    MIN_ISOTONIC,
+    AnyArm,
+    Arm,
+    NetworkArm,
+)
+from medtransfer.tables.schema import write_frame
 
 UNFITTED = "nothing was changed"
 
@@ -43,6 +57,8 @@ class AdaptedBundle:
             there are too few to divide.
         lines: What it does to missed and called cases, a line each.
         notes: What was found, left out and assumed, in sentences.
+        changes: What differs from the parent, in sentences.
+        curve: Every arm by number of patients, as in ``curves/adapt.parquet``; None if not made.
     """
 
     bundle: Bundle
@@ -50,6 +66,8 @@ class AdaptedBundle:
     recalibration: Recalibration | None
     lines: tuple[str, ...]
     notes: tuple[str, ...]
+    changes: tuple[str, ...] = ()
+    curve: pl.DataFrame | None = None
 
 
 def adapt_bundle(
@@ -61,22 +79,28 @@ def adapt_bundle(
     cohort: str | None = None,
     image_root: Path | None = None,
     min_isotonic: int = MIN_ISOTONIC,
+    patients: int | None = None,
+    curves: Path | None = None,
     evaluation: EvaluationConfig | None = None,
     on_progress: Progress = no_progress,
 ) -> AdaptedBundle:
-    """Adapt a bundle to a hospital without training, into a new bundle that names its parent.
+    """Adapt a bundle to a hospital, into a new bundle that names its parent.
 
-    The arm is fitted on all of the hospital's cases. The numbers that the new bundle promises for
-    this hospital are of the same arm fitted on half of the patients and measured on the others.
+    The network's features stay what they are. An arm that changes probabilities or thresholds is
+    fitted on all of the hospital's cases; the numbers that the new bundle promises for this
+    hospital are of the same arm fitted on half of the patients and measured on the others. `probe`
+    is fitted on `patients` of them, and the others judge the very head that is in the new bundle.
 
     Args:
         bundle: From `load_bundle`, or its path.
         manifest: Manifest of the hospital's images, with the bundle's targets.
         out: Bundle to write; its name ends in ``.medt``.
-        arm: A way to adapt, or `selected` by cross-validation.
+        arm: A way to adapt, `probe` for a new linear head, or `selected` by cross-validation.
         cohort: Hospital to take, if the manifest has several.
         image_root: Folder that `path` cells are relative to; the manifest's own by default.
         min_isotonic: Positive and negative cases that the arm `isotonic` needs.
+        patients: Labelled patients to fit `probe` on, about; half of them by default.
+        curves: Parquet file to write: every arm by number of patients, on the hospital's others.
         evaluation: Replicates and seed; operating points are the bundle's.
         on_progress: Called with the numbers of images done and to do.
 
@@ -89,14 +113,17 @@ def adapt_bundle(
         TableError: The manifest cannot be used, or has no label.
     """
     out, chosen = Path(out), _known_arm(arm)
-    if out.suffix != SUFFIX:
-        raise ConfigError(f'"{out.name}" does not end in {SUFFIX}: name the bundle so.')
     model = bundle if isinstance(bundle, BundleModel) else load_bundle(bundle)
-    if out.exists() and out.resolve() == model.bundle.path.resolve():
-        raise ConfigError(f'"{out.name}" is the parent: give the adapted bundle another name.')
+    _require_possible(model, out, chosen, patients, curves)
     evaluation = bundle_evaluation(model.bundle, evaluation)
+    has_curve = chosen == PROBE or curves is not None
     labelled = score_labelled(
-        model, Path(manifest), cohort=cohort, image_root=image_root, on_progress=on_progress
+        model,
+        Path(manifest),
+        cohort=cohort,
+        image_root=image_root,
+        on_progress=on_progress,
+        with_features=has_curve and model.facts.members == 1,
     )
     network = local_network(
         home_predictions(model.bundle),
@@ -105,36 +132,136 @@ def adapt_bundle(
         evaluation,
         fit=carried_fit(model.facts),
     )
-    settings = AdaptConfig(min_isotonic=min_isotonic, seed=evaluation.seed)
-    adapted = adapt_run(network.run, network.fit, chosen, network.cases, settings)
-    arms, reasons = _arms(network, adapted), _reasons(network, adapted)
-    if len(reasons) == len(network.run.names):
-        raise ConfigError(
-            f"The arm '{arm}' cannot be fitted on {plural(int(network.cases.sum()), 'case')}: "
-            f"{next(iter(reasons.values()))}. No bundle was written."
+    curve = None
+    if has_curve:
+        alone: tuple[AnyArm, ...] = (PROBE,)
+        arms = alone if curves is None else (*ARMS, *(alone if labelled.features else ()))
+        settings = AdaptConfig(arms=arms, min_isotonic=min_isotonic, seed=evaluation.seed)
+        curve = hospital_curve(model.facts, network, settings, labelled.features)
+        if curves is not None:
+            write_frame(curve, curves)
+    if chosen == PROBE:
+        adapted = _probed(model.bundle, network, labelled, out, patients)
+    else:
+        adapted = _recalibrated(model.bundle, network, out, chosen, min_isotonic)
+    lines = () if curve is None else tuple(curve_lines(curve, chosen))
+    return replace(
+        adapted,
+        lines=(*adapted.lines, *lines),
+        notes=(*labelled.notes, *adapted.notes),
+        curve=curve,
+    )
+
+
+def _require_possible(
+    model: BundleModel,
+    out: Path,
+    arm: AnyArm | Literal["selected"],
+    patients: int | None,
+    curves: Path | None,
+) -> None:
+    """Check, before an image is read, what the settings ask for.
+
+    Raises:
+        ConfigError: A name cannot be used, or a setting does not belong to the arm.
+    """
+    faults: list[str] = []
+    if out.suffix != SUFFIX:
+        faults.append(f'"{out.name}" does not end in {SUFFIX}: name the bundle so')
+    if out.exists() and out.resolve() == model.bundle.path.resolve():
+        faults.append(f'"{out.name}" is the parent: give the adapted bundle another name')
+    if curves is not None and curves.suffix != ".parquet":
+        faults.append(f'"{curves.name}" does not end in .parquet: name the table so')
+    if patients is not None and arm != PROBE:
+        faults.append(f"--patients is for --arm {PROBE}: '{arm}' is fitted on all of them")
+    if arm == PROBE and model.facts.members > 1:
+        faults.append(
+            f"--arm {PROBE} is for a bundle of one network, and this one has "
+            f"{model.facts.members}: export one of its runs (export --run)"
         )
+    if faults:
+        raise ConfigError(fault_list("The bundle cannot be adapted so", faults))
+
+
+def _recalibrated(
+    bundle: Bundle, network: LocalNetwork, out: Path, arm: ArmOrSelected, min_isotonic: int
+) -> AdaptedBundle:
+    """A bundle with an arm's calibrators and thresholds."""
+    evaluation = network.evaluation
+    settings = AdaptConfig(min_isotonic=min_isotonic, seed=evaluation.seed)
+    adapted = adapt_run(network.run, network.fit, arm, network.cases, settings)
+    arms, reasons = _arms(network, adapted), _reasons(network, adapted)
+    _require_fitted(network, arm, reasons, int(network.cases.sum()))
     patients = network.run.patients(network.cases)
     checked = recalibrate(
         network,
         ValidationConfig(
-            arm=chosen, min_isotonic=min_isotonic, seed=evaluation.seed, fit_patients=patients
+            arm=arm, min_isotonic=min_isotonic, seed=evaluation.seed, fit_patients=patients
         ),
     )
     changes = tuple(_changes(network, arms, patients))
-    facts = child_facts(model.bundle, network, adapted, checked, changes)
-    entries = {name: data for name, data in model.bundle.contents().items() if name != FACTS}
+    facts = child_facts(bundle, network, adapted, checked, changes)
+    entries = {name: data for name, data in bundle.contents().items() if name != FACTS}
     written = write_bundle(out, facts, {**entries, CARD: bundle_card(facts).encode()})
-    notes = [f"{name}: {UNFITTED}, since {reason}." for name, reason in reasons.items()]
+    share = "half of the patients"
     return AdaptedBundle(
         bundle=written,
         arms=arms,
         recalibration=checked,
-        lines=tuple(_lines(network, checked)),
-        notes=(*labelled.notes, *notes),
+        lines=tuple(_lines(network, checked, share)),
+        notes=tuple(_unfitted(reasons)),
+        changes=facts.changes[len(bundle.facts.changes) :],
     )
 
 
-def _known_arm(arm: str) -> ArmOrSelected:
+def _probed(
+    bundle: Bundle,
+    network: LocalNetwork,
+    labelled: LabelledScores,
+    out: Path,
+    patients: int | None,
+) -> AdaptedBundle:
+    """A bundle with a new head."""
+    features = labelled.features
+    if features is None:
+        raise ConfigError(f"The arm '{PROBE}' cannot be fitted: {NO_FEATURES}.")
+    probe = fit_hospital_probe(network, features, network.evaluation.seed, patients)
+    reasons = probe.reasons
+    _require_fitted(network, PROBE, reasons, int(probe.division.pool.sum()))
+    facts, entries, changes = probed_entries(bundle, probe, labelled.source)
+    checked = probe.measured()
+    share = plural(probe.patients, "patient")
+    carried: AnyArm = "carried"
+    return AdaptedBundle(
+        bundle=write_bundle(out, facts, entries),
+        arms={name: carried if name in reasons else PROBE for name in network.run.names},
+        recalibration=checked,
+        lines=tuple(_lines(network, checked, share)),
+        notes=tuple(_unfitted(reasons)),
+        changes=changes,
+    )
+
+
+def _require_fitted(
+    network: LocalNetwork, arm: str, reasons: Mapping[str, str], cases: int
+) -> None:
+    """Refuse an arm that could be fitted for no target.
+
+    Raises:
+        ConfigError: It could not.
+    """
+    if len(reasons) == len(network.run.names):
+        raise ConfigError(
+            f"The arm '{arm}' cannot be fitted on {plural(cases, 'case')}: "
+            f"{next(iter(reasons.values()))}. No bundle was written."
+        )
+
+
+def _unfitted(reasons: Mapping[str, str]) -> list[str]:
+    return [f"{name}: {UNFITTED}, since {reason}." for name, reason in reasons.items()]
+
+
+def _known_arm(arm: str) -> ArmOrSelected | NetworkArm:
     """The arm of a name.
 
     Raises:
@@ -142,9 +269,11 @@ def _known_arm(arm: str) -> ArmOrSelected:
     """
     if arm == SELECTED:
         return SELECTED
+    if arm == PROBE:
+        return PROBE
     matches: list[Arm] = [name for name in get_args(Arm) if name == arm]
     if not matches:
-        raise ConfigError(f"arm is '{arm}' (allowed: {listed([*ARMS, SELECTED], 20)}).")
+        raise ConfigError(f"arm is '{arm}' (allowed: {listed([*ARMS, PROBE, SELECTED], 20)}).")
     return matches[0]
 
 
@@ -166,7 +295,7 @@ def _changes(network: LocalNetwork, arms: Mapping[str, AnyArm], patients: int) -
     ]
 
 
-def _lines(network: LocalNetwork, checked: Recalibration | None) -> Sequence[str]:
+def _lines(network: LocalNetwork, checked: Recalibration | None, share: str) -> Sequence[str]:
     """Missed and called cases on the patients that the arm was not fitted on, before and after."""
     if checked is None:
         return ["Too few patients to keep some apart: the new bundle promises nothing here."]
@@ -174,7 +303,7 @@ def _lines(network: LocalNetwork, checked: Recalibration | None) -> Sequence[str
         network.hospital, checked.test, carried_run(network.run, network.fit)
     )
     points = network.evaluation.operating_points
-    fitted = f"{checked.arm} fitted on half of the patients, measured on the others"
+    fitted = f"{checked.arm} fitted on {share}, measured on the others"
     return [
         decisions_line(f"{label} ({point})", numbers, network.target, point)
         for point in points[:1]
@@ -189,7 +318,7 @@ def adaptation_text(adapted: AdaptedBundle) -> str:
     return "\n".join(
         [
             *adapted.notes,
-            *facts.changes[-len(adapted.arms) :],
+            *adapted.changes,
             *(f"  {line}" for line in adapted.lines),
             f"{adapted.bundle.path}: adapted from bundle {parent}.",
         ]

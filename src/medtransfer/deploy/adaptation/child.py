@@ -3,10 +3,13 @@
 from dataclasses import replace
 from importlib.metadata import version
 
+import polars as pl
+
+from medtransfer.deploy.bundle.facts.targets import PromisedNumber, TargetFacts
 from medtransfer.deploy.bundle.fits import calibrator_facts, carried_fit
 from medtransfer.deploy.bundle.promises import promised_numbers
 from medtransfer.deploy.bundle.reader import Bundle
-from medtransfer.deploy.bundle.schema import BundleFacts, PromisedNumber, TargetFacts
+from medtransfer.deploy.bundle.schema import BundleFacts
 from medtransfer.deploy.validation.from_predictions import Numbers, Recalibration
 from medtransfer.deploy.validation.local_network import LocalNetwork
 from medtransfer.errors import ConfigError
@@ -17,6 +20,7 @@ from medtransfer.evaluation.comparison.adaptation.adapted_run import (
     adapted_probabilities,
 )
 from medtransfer.evaluation.comparison.adaptation.config import AdaptConfig
+from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.evaluation.scoring.measure import measure
 from medtransfer.evaluation.scoring.run import WHOLE_CASE, run_arrays
 from medtransfer.evaluation.scoring.score import MeasuredRun
@@ -72,9 +76,10 @@ def child_facts(
         targets=targets,
         case=case,
         parent=bundle.digest,
-        changes=(*facts.changes, *changes),
+        changes=(*facts.changes, *changes, *without_levels(facts)),
+        levels=(),
     )
-    at_home = _promises_at_home(bundle, child, network)
+    at_home = promises_of(bundle.predictions(), child, network.evaluation)
     return replace(child, promises=(*at_home, *_promises_here(network, recalibration)))
 
 
@@ -144,16 +149,29 @@ def _thresholds(target: TargetFacts, adapted: AdaptedTarget) -> dict[str, float 
     return thresholds
 
 
-def _promises_at_home(
-    bundle: Bundle, child: BundleFacts, network: LocalNetwork
+def without_levels(facts: BundleFacts) -> list[str]:
+    """A sentence on the levels that an adapted bundle does not have."""
+    return [
+        f"units by {level.name} were left out: their fits were the parent's"
+        for level in facts.levels
+    ]
+
+
+def promises_of(
+    frame: pl.DataFrame, facts: BundleFacts, config: EvaluationConfig
 ) -> tuple[PromisedNumber, ...]:
-    """Numbers of the home hospital with the child's thresholds and calibrators."""
-    frame = bundle.predictions()
-    run, fit, config = run_arrays(frame, child.task), carried_fit(child), network.evaluation
+    """Numbers of a bundle's promised cases with its own thresholds and calibrators.
+
+    Args:
+        frame: The promised cases, from `promised_frame`.
+        facts: Of the bundle.
+        config: Replicates and seed.
+    """
+    run, fit = run_arrays(frame, facts.task), carried_fit(facts)
     nothing = frame.filter(member=0).select("case_id")
     test_sets = make_test_sets(run, fit, attribute_groups(run, nothing, config), config)
     measured = MeasuredRun(run, fit, test_sets, measure(test_sets, config))
-    return promised_numbers(measured, config, [detector.name for detector in child.detectors])
+    return promised_numbers(measured, config, [detector.name for detector in facts.detectors])
 
 
 def _promises_here(

@@ -5,13 +5,9 @@ from typing import Any, cast
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from medtransfer.deploy.bundle.facts.targets import LevelFacts, PromisedNumber, TargetFacts
 from medtransfer.deploy.bundle.reader import Bundle
-from medtransfer.deploy.bundle.schema import (
-    BundleFacts,
-    OnnxFacts,
-    PromisedNumber,
-    TargetFacts,
-)
+from medtransfer.deploy.bundle.schema import BundleFacts, OnnxFacts, level_facts
 from medtransfer.errors import plural, printable
 from medtransfer.sizes.image_size import height_width, sides_words
 
@@ -45,6 +41,7 @@ def bundle_card(facts: BundleFacts) -> str:
         discrimination=[n for n in facts.promises if n.metric == "auroc"],
         deferral=deferral_sentence(facts),
         steps=input_steps(facts),
+        levels=[(level_sentence(u), list(point_rows(level_facts(facts, u)))) for u in facts.levels],
         onnx=None if facts.onnx is None else onnx_sentence(facts.onnx),
         not_a_device=NOT_A_DEVICE,
     )
@@ -89,6 +86,11 @@ def bundle_page(bundle: Bundle, *, trusted: bool = False) -> str:
         lines += _point_lines(facts, target)
     if len(facts.targets) > MAX_SHOWN_TARGETS:
         lines.append(f"  and {len(facts.targets) - MAX_SHOWN_TARGETS} more targets (see the card)")
+    for level in facts.levels:
+        lines.append(f"  unit         {level_sentence(level)}")
+        of_units = level_facts(facts, level)
+        for target in of_units.targets[:MAX_SHOWN_TARGETS]:
+            lines += _point_lines(of_units, target)
     detectors = ", ".join(detector.name for detector in facts.detectors) or "none"
     lines.append(f"  OOD gate     {detectors}")
     lines.append(f"  deferred     {deferral_sentence(facts)}")
@@ -151,6 +153,12 @@ def deferral_sentence(facts: BundleFacts) -> str:
     if rule.missing_images:
         parts.append("one of its images could not be read")
     return f"a case is left to a person if {' or '.join(parts)}" if parts else "nothing"
+
+
+def level_sentence(level: LevelFacts) -> str:
+    """The rule of a level in words."""
+    rules = {"max": "the highest logit", "mean": "the mean probability"}
+    return f"cases of one {printable(level.name, 80)} together, by {rules[level.rule]} of them"
 
 
 def onnx_sentence(onnx: OnnxFacts) -> str:

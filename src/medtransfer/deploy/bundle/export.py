@@ -16,7 +16,7 @@ from medtransfer.data.images.dicom.transfer_syntaxes import DICOM_RULES
 from medtransfer.data.sources.catalog import terms_of
 from medtransfer.deploy.bundle.card import bundle_card
 from medtransfer.deploy.bundle.choice import ChosenRuns, choose_runs
-from medtransfer.deploy.bundle.fits import FIELDS, target_facts
+from medtransfer.deploy.bundle.fits import FIELDS, all_target_facts, reported_facts
 from medtransfer.deploy.bundle.gate import check_detectors, detector_arrays
 from medtransfer.deploy.bundle.promises import promised_cases, promised_numbers
 from medtransfer.deploy.bundle.reader import (
@@ -47,6 +47,7 @@ from medtransfer.deploy.bundle.training_digests import (
     patient_digests,
 )
 from medtransfer.deploy.clinical.facts import bundled_covariates
+from medtransfer.deploy.levels.measured import measured_levels
 from medtransfer.errors import ConfigError, fault_list, listed
 from medtransfer.evaluation.scoring.run import WHOLE_CASE
 from medtransfer.evaluation.scoring.score import MeasuredRun, measure_run
@@ -241,6 +242,8 @@ class _Export:
         entries[TRAINING] = self._training_entry(salt)
         entries[PROMISED] = array_bytes(vars(promised))
         facts = superseded(self._facts(measured, salt), self._options.supersedes)
+        frame, kind = self._runs[0].frame, self._options.calibrator
+        facts = replace(facts, levels=measured_levels(self._first.run, frame, together, kind))
         entries[CARD] = bundle_card(facts).encode()
         options = self._options
         if options.onnx:
@@ -306,15 +309,10 @@ class _Export:
             name=self._name,
             task=data.task,
             class_column=data.class_column,
-            targets=tuple(
-                target_facts(name, fits[number], self._calibrator(number, measured), policy)
-                for number, (name, policy) in enumerate(data.targets.items())
-            ),
+            targets=all_target_facts(data.targets, fits, options.calibrator),
             case=None
             if data.task != "single-label"
-            else target_facts(
-                "case", fits[WHOLE_CASE], self._calibrator(WHOLE_CASE, measured), LabelPolicy()
-            ),
+            else reported_facts("case", fits[WHOLE_CASE], options.calibrator, LabelPolicy()),
             network=run.network,
             members=len(self._runs),
             input=self._input(),
@@ -330,10 +328,6 @@ class _Export:
             expires=options.expires,
             clinical=bundled_covariates(run.cases.encoding for run in self._runs),
         )
-
-    def _calibrator(self, target: int, measured: MeasuredRun) -> CalibratorKind:
-        wanted = self._options.calibrator
-        return wanted if wanted in measured.fit[target].calibrators else "temperature"
 
     def _threshold(self, detector: str, measured: MeasuredRun) -> float:
         run = measured.run

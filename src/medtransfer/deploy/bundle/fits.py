@@ -1,11 +1,13 @@
 """Fits on the tuning split, to and from the records of a bundle."""
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
 from medtransfer.data.config import LabelPolicy
-from medtransfer.deploy.bundle.schema import BundleFacts, CalibratorFacts, SetFacts, TargetFacts
+from medtransfer.deploy.bundle.facts.targets import CalibratorFacts, SetFacts, TargetFacts
+from medtransfer.deploy.bundle.schema import BundleFacts
 from medtransfer.errors import BundleError
 from medtransfer.evaluation.scoring.run import WHOLE_CASE
 from medtransfer.evaluation.scoring.tune_fit import TuneFit
@@ -58,6 +60,38 @@ def target_facts(
         sets=tuple(set_facts(method, sets) for method, sets in fit.conformal.items()),
         missing=missing,
     )
+
+
+def all_target_facts(
+    policies: Mapping[str, LabelPolicy], fits: TuneFit, calibrator: CalibratorKind
+) -> tuple[TargetFacts, ...]:
+    """Records of the fits of all targets, in their order.
+
+    Args:
+        policies: By name of the target, of the study.
+        fits: By number of the target.
+        calibrator: As for `reported_facts`.
+    """
+    return tuple(
+        reported_facts(name, fits[number], calibrator, policy)
+        for number, (name, policy) in enumerate(policies.items())
+    )
+
+
+def reported_facts(
+    name: str, fit: TargetFit, calibrator: CalibratorKind, policy: LabelPolicy
+) -> TargetFacts:
+    """Record of the fits for one target, with the calibrator that is reported.
+
+    Args:
+        name: Of the target, or `case`.
+        fit: From `posthoc.target_fit`.
+        calibrator: The wanted one; temperature scaling takes its place if tune does not
+            determine it.
+        policy: Meaning of uncertain and empty labels in the study.
+    """
+    wanted = calibrator if calibrator in fit.calibrators else "temperature"
+    return target_facts(name, fit, wanted, policy)
 
 
 def target_fit(facts: TargetFacts) -> TargetFit:

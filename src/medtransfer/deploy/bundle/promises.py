@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import polars as pl
 
+from medtransfer.deploy.bundle.facts.targets import PromisedNumber, Split
 from medtransfer.deploy.bundle.reader import PromisedCases
-from medtransfer.deploy.bundle.schema import PromisedNumber, Split
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.evaluation.scoring.measure import measure_test_set
 from medtransfer.evaluation.scoring.run import RunArrays

@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 
 from medtransfer.deploy.bundle.archive import Archive, open_archive, write_archive
 from medtransfer.deploy.bundle.fits import carried_fit
-from medtransfer.deploy.bundle.schema import SCHEMA_VERSION, BundleFacts
+from medtransfer.deploy.bundle.schema import SCHEMA_VERSION, BundleFacts, level_facts
 from medtransfer.deploy.bundle.signature import Signature, read_signature, require_trusted, sign
 from medtransfer.deploy.bundle.training_digests import DIGEST_BYTES, TrainingDigests
 from medtransfer.errors import BundleError, fault_list, printable
@@ -125,7 +125,8 @@ class Bundle:
         Returns:
             `pixels` uint8 [32, height, width, 3]; `images_of_case` [B, 32], 1 where an image
             belongs to a case; `features` [members, B, D] and `logits` [members, B, T] of torch in
-            float32.
+            float32. Of networks that see clinical data `features_<member>` [B, D + C] and
+            `clinical_<member>` [B, C].
         """
         return self._arrays(PARITY)
 
@@ -233,6 +234,8 @@ def read_bundle(path: Path | str, *, trusted: Sequence[Path | str] = ()) -> Bund
     bundle = Bundle(facts, archive)
     _check_entries_of(bundle)
     carried_fit(facts)  # its calibrators are those of their kinds
+    for level in facts.levels:
+        carried_fit(level_facts(facts, level))
     return bundle
 
 
@@ -268,6 +271,8 @@ def facts_text(facts: BundleFacts) -> str:
         fields["input"] = {"framing"}
     if not facts.clinical:
         fields["clinical"] = True
+    if not facts.levels:
+        fields["levels"] = True
     return json_text(_FACTS.dump_python(facts, mode="json", exclude=cast("Any", fields)))
 
 
@@ -362,13 +367,18 @@ def _check_entries_of(bundle: Bundle) -> None:
         faults.append("its clinical data are not those of its networks")
     if (facts.case is not None) != (facts.task == "single-label"):
         faults.append("its fits are not those of its task")
+    if any(tuple(t.name for t in level.targets) != names for level in facts.levels):
+        faults.append("the targets of its levels are not its own")
+    if facts.levels and facts.task == "single-label":
+        faults.append("its levels are not for its task")
     if facts.task == "binary" and len(names) != 1:
         faults.append(f"a binary task has {len(names)} targets")
     if facts.task == "single-label" and len(names) < 2:
         faults.append("a single-label task has one target")
     if len(facts.training.run_ids) != facts.members:
         faults.append("it names another number of runs than it has members")
-    for target in (*facts.targets, *([facts.case] if facts.case else [])):
+    of_levels = [target for level in facts.levels for target in level.targets]
+    for target in (*facts.targets, *([facts.case] if facts.case else []), *of_levels):
         faults += [
             f"sets '{record.method}' of '{printable(target.name)}' have thresholds without names"
             for record in target.sets

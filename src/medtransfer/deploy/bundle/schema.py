@@ -4,34 +4,38 @@ Bundles of another schema version, unknown keys and numbers out of range are ref
 changes a field here raises `SCHEMA_VERSION`.
 """
 
+from dataclasses import replace
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from medtransfer.data.config import Policy, SizePixels, Task
+from medtransfer.data.config import SizePixels, Task
 from medtransfer.data.images.region import Framing
 from medtransfer.data.images.shards import Coding
+from medtransfer.deploy.bundle.facts.targets import (
+    STRICT,
+    Count,
+    LevelFacts,
+    PromisedNumber,
+    ShortName,
+    Split,
+    TargetFacts,
+    Text,
+)
 from medtransfer.deploy.clinical.facts import CovariateFacts
 from medtransfer.models.config import Pool
 from medtransfer.models.rungs.architectures import Architecture, Interpolation, Precision, Stem
-from medtransfer.posthoc.calibrators import CalibratorKind
-from medtransfer.posthoc.conformal import Condition, ScoreKind
 
 SCHEMA_VERSION = 1
-STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 MAX_PIXELS = 178_956_970
 """Most pixels that Pillow unpacks."""
 
-Text = Annotated[str, Field(max_length=10_000)]
-Name = Annotated[str, Field(min_length=1, max_length=200)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Count = Annotated[int, Field(ge=0, le=2**53)]
 Blocks = Annotated[int, Field(ge=1, le=200)]
 Positive = Annotated[float, Field(gt=0)]
 Channels = tuple[float, float, float]
-Split = Literal["tune", "test"]
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -40,7 +44,7 @@ class ArchitectureFacts:
 
     Attributes:
         name: Our short name.
-        timm: Name in timm; empty for small members of the BiT family.
+        timm: ShortName in timm; empty for small members of the BiT family.
         width: Length of the feature vector.
         input_size: Side of the input it was designed for.
         channels_last: True if that memory format is faster on a CPU.
@@ -50,7 +54,7 @@ class ArchitectureFacts:
         stem: Of such a member.
     """
 
-    name: Name
+    name: ShortName
     timm: Annotated[str, Field(max_length=200)]
     width: Annotated[int, Field(ge=1, le=65_536)]
     input_size: Annotated[int, Field(ge=1, le=4096)]
@@ -89,11 +93,11 @@ class NetworkFacts:
         parameters: Of the whole network.
     """
 
-    rung: Name
+    rung: ShortName
     architecture: ArchitectureFacts
     pool: Pool
     precision: Precision
-    tuning: Name
+    tuning: ShortName
     parameters: Count
 
 
@@ -119,7 +123,7 @@ class InputFacts:
     decoder: Text
     dicom_rules: Text
     pixel_limit: Annotated[int, Field(ge=1, le=MAX_PIXELS)]
-    modalities: tuple[Name, ...]
+    modalities: tuple[ShortName, ...]
     crop: SizePixels
     interpolation: Interpolation
     coding: Coding
@@ -127,75 +131,6 @@ class InputFacts:
     mean: Channels
     std: tuple[Positive, Positive, Positive]
     framing: Framing = Framing()
-
-
-@dataclass(frozen=True, config=STRICT)
-class CalibratorFacts:
-    """A calibrator: a map from logits to probabilities.
-
-    Attributes:
-        kind: Its family.
-        parameters: By the names that `posthoc.calibrators` gives them; a single number is a list
-            of one.
-    """
-
-    kind: CalibratorKind
-    parameters: dict[Name, tuple[float, ...]]
-
-
-@dataclass(frozen=True, config=STRICT)
-class SetFacts:
-    """Prediction sets of one method.
-
-    Attributes:
-        method: `split`, `class`, `aps` or `raps`.
-        alpha: Largest allowed probability that the set misses the true class.
-        score: Nonconformity score.
-        penalty: Of each rank after the free ones, for `raps`.
-        free_ranks: Ranks without a penalty, for `raps`.
-        condition: Cases that share a threshold.
-        names: Of the thresholds.
-        thresholds: Largest score still in the set; None for infinite: tune had too few cases.
-        counts: Tuning cases behind each.
-    """
-
-    method: Name
-    alpha: Annotated[float, Field(gt=0, lt=1)]
-    score: ScoreKind
-    penalty: float
-    free_ranks: Count
-    condition: Condition
-    names: tuple[Name, ...]
-    thresholds: tuple[float | None, ...]
-    counts: tuple[Count, ...]
-
-
-@dataclass(frozen=True, config=STRICT)
-class TargetFacts:
-    """Fits on the tuning split for one target, or for the case as a whole.
-
-    Attributes:
-        name: Of the target; `case` for the case as a whole in single-label tasks.
-        uncertain: Label policy of the study for -1.
-        empty: Label policy of the study for an empty cell.
-        prevalence: Share of positives in tune; None if tune lacks a class.
-        thresholds: Operating point to the probability, before calibration, from which a case is
-            called positive; None if tune does not determine one.
-        calibrators: Every one that tune determines.
-        calibrator: The one that predictions report; None if tune does not determine it.
-        sets: Prediction sets.
-        missing: Calibrator, operating point or `sets` to why tune does not determine it.
-    """
-
-    name: Name
-    uncertain: Policy
-    empty: Policy
-    prevalence: Annotated[float, Field(ge=0, le=1)] | None
-    thresholds: dict[Name, Annotated[float, Field(ge=0, le=1)] | None]
-    calibrators: tuple[CalibratorFacts, ...]
-    calibrator: CalibratorKind | None
-    sets: tuple[SetFacts, ...]
-    missing: dict[Name, Text]
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -208,7 +143,7 @@ class DetectorFacts:
         kept_share: Share of the tuning cases that are not flagged, at least.
     """
 
-    name: Name
+    name: ShortName
     threshold: float
     kept_share: Annotated[float, Field(gt=0, le=1)]
 
@@ -226,41 +161,10 @@ class DeferralRule:
             predicted from its other images.
     """
 
-    set_method: Name | None = "split"
-    targets: tuple[Name, ...] | None = None
+    set_method: ShortName | None = "split"
+    targets: tuple[ShortName, ...] | None = None
     ood: bool = True
     missing_images: bool = True
-
-
-@dataclass(frozen=True, config=STRICT)
-class PromisedNumber:
-    """A number that the bundle's own study measured.
-
-    Attributes:
-        split: `tune` or `test`.
-        cohort: Test set.
-        target: The target, or `macro`, `micro`, `case`.
-        metric: As in the results table, e.g. `sensitivity@sens90`.
-        value: None if undefined.
-        low: Lower end of its 95 % interval.
-        high: Upper end.
-        cases: Number of cases.
-        patients: Number of patients.
-        positives: Number of positive cases.
-        reason: Reason if the value or its interval is missing.
-    """
-
-    split: Split
-    cohort: Name
-    target: Name
-    metric: Name
-    value: float | None
-    low: float | None
-    high: float | None
-    cases: Count
-    patients: Count
-    positives: Count | None
-    reason: Text | None
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -268,7 +172,7 @@ class TrainingFacts:
     """Origin of the network.
 
     Attributes:
-        study: Name of the study.
+        study: ShortName of the study.
         run_ids: Runs whose networks are the bundle's members, in order.
         seeds: Of these runs.
         label_fraction: Share of the training patients whose labels were used.
@@ -284,12 +188,12 @@ class TrainingFacts:
         why: Reason why this rung was taken.
     """
 
-    study: Name
-    run_ids: tuple[Name, ...]
+    study: ShortName
+    run_ids: tuple[ShortName, ...]
     seeds: tuple[Count, ...]
     label_fraction: Annotated[float, Field(gt=0, le=1)]
-    cohorts: tuple[Name, ...]
-    test_cohorts: tuple[Name, ...]
+    cohorts: tuple[ShortName, ...]
+    test_cohorts: tuple[ShortName, ...]
     images_per_case: Annotated[int, Field(ge=1, le=100_000)]
     train_cases: Count
     train_patients: Count
@@ -314,8 +218,8 @@ class OnnxFacts:
     """
 
     opset: Annotated[int, Field(ge=1, le=1000)]
-    exporter: Name
-    runtime: Name
+    exporter: ShortName
+    runtime: ShortName
     inputs: Count
     logit_difference: Annotated[float, Field(ge=0)]
     precision_difference: Annotated[float, Field(ge=0)] | None
@@ -360,13 +264,14 @@ class BundleFacts:
         changes: Sentences on what was changed since the parent.
         onnx: The networks in ONNX beside torch's; None if they are not inside.
         clinical: Clinical data that each network sees, in order; left out where none sees any.
+        levels: Units of several cases that are predicted too; left out where there are none.
     """
 
     schema_version: Literal[1]
-    medtransfer: Name
-    name: Name
+    medtransfer: ShortName
+    name: ShortName
     task: Task
-    class_column: Name | None
+    class_column: ShortName | None
     targets: Annotated[tuple[TargetFacts, ...], Field(min_length=1, max_length=10_000)]
     case: TargetFacts | None
     network: NetworkFacts
@@ -383,6 +288,7 @@ class BundleFacts:
     changes: tuple[Text, ...] = ()
     onnx: OnnxFacts | None = None
     clinical: tuple[tuple[CovariateFacts, ...], ...] = ()
+    levels: Annotated[tuple[LevelFacts, ...], Field(max_length=20)] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -398,3 +304,8 @@ class BundleFacts:
         key = metric, target, cohort, split
         same = (n for n in self.promises if (n.metric, n.target, n.cohort, n.split) == key)
         return next((number.value for number in same), None)
+
+
+def level_facts(facts: BundleFacts, level: LevelFacts) -> BundleFacts:
+    """Facts of a bundle as they are of the units of a level, in place of its cases."""
+    return replace(facts, targets=level.targets, promises=level.promises, levels=())

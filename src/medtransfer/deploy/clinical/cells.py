@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
+import numpy as np
 import polars as pl
 
 from medtransfer.data.covariates.cells import covariate_cells
@@ -21,11 +23,23 @@ from medtransfer.tables.values.reading import Roles, read_cells
 from medtransfer.tables.values.sex import names_sex, read_sex
 from medtransfer.tables.values.spellings import one_spelling
 
+MISSING = "missing"
+NO_NUMBER = "no number"
+NO_CATEGORY = "a value that training lacks"
 AGE, SEX = "PatientAge", "PatientSex"
 DICOM_AGE = re.compile(r"(\d{3})([DWMY])")
 YEARS_OF_PATIENT = NAMES | {"patientage", "ageyears", "ageinyears", "ageatexam", "ageatstudy"}
 """Names, as one word, of columns that the header's age is written into."""
 YEARS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
+
+
+@runtime_checkable
+class ClinicalSource(Protocol):
+    """Cases that bring their clinical data along, each by itself."""
+
+    def clinical_cells(self, cases: Sequence[int]) -> pl.DataFrame:
+        """`case_id` and columns of clinical data of some cases, as text."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -95,6 +109,10 @@ class ClinicalData:
         elif isinstance(source, FileSource):
             files = [source.first_file(case) for case in cases]
             at_hand = ids.with_columns(self._of_headers(files))
+        elif isinstance(source, ClinicalSource):
+            # one by one: what a letter means must not depend on who else asks at the same time
+            rows = source.clinical_cells(cases)
+            at_hand = pl.concat([self._read(row) for row in rows.iter_slices(1)])
         joined = ids
         for name in self.names:
             parts: list[str] = []
@@ -111,6 +129,21 @@ class ClinicalData:
             value = pl.coalesce(parts) if parts else pl.lit(None, pl.String)
             joined = joined.with_columns(value.alias(name)).drop(parts)
         return joined.select(self.names)
+
+    def gaps(self, cells: pl.DataFrame) -> list[dict[str, str]]:
+        """Columns that count as missing in each case, with the reason; no value is named.
+
+        Args:
+            cells: From `cells`.
+        """
+        gaps: list[dict[str, str]] = [{} for _ in range(len(cells))]
+        for column in self.encoding.columns:
+            values = cells[column.name]
+            is_gap = column.encode(values)[:, -1] == 1
+            word = NO_NUMBER if column.is_number else NO_CATEGORY
+            for row in np.flatnonzero(is_gap).tolist():
+                gaps[row][column.name] = MISSING if values[row] is None else word
+        return gaps
 
     def _of_headers(self, files: Sequence[Path]) -> list[pl.Series]:
         """Age and sex of DICOM files, for the columns that mean them."""
@@ -145,7 +178,7 @@ class ClinicalData:
             missing, unseen = values.null_count(), column.unseen(values)
             parts = [f"missing in {plural(missing, 'case')}"] if missing else []
             if unseen:
-                what = "no number" if column.is_number else "a value that training lacks"
+                what = NO_NUMBER if column.is_number else NO_CATEGORY
                 parts.append(f"{what} in {plural(unseen, 'case')}")
             if parts:
                 sentences.append(

@@ -52,6 +52,18 @@ def bundled_covariates(
     return facts if any(facts) else ()
 
 
+def encodings_of(
+    clinical: Sequence[Sequence[CovariateFacts]], members: int
+) -> list[CovariateEncoding | None]:
+    """The encoding of each network of a bundle; None where it sees no clinical data.
+
+    Args:
+        clinical: Facts of each network; empty where none sees any.
+        members: Number of networks.
+    """
+    return [encoding_of(of_member) for of_member in clinical] if clinical else [None] * members
+
+
 def encoding_of(facts: Sequence[CovariateFacts]) -> CovariateEncoding | None:
     """The encoding that facts describe; None if there are none."""
     if not facts:

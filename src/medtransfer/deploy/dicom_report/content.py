@@ -21,8 +21,9 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import generate_uid
 
+from medtransfer.deploy.bundle.facts.targets import TargetFacts
 from medtransfer.deploy.bundle.reader import Bundle
-from medtransfer.deploy.bundle.schema import BundleFacts, TargetFacts
+from medtransfer.deploy.bundle.schema import BundleFacts
 from medtransfer.deploy.inference.decisions import BETWEEN, NO_ANSWER
 from medtransfer.errors import printable
 from medtransfer.metrics.calibration import probabilities_of

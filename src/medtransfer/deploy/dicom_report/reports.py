@@ -9,7 +9,8 @@ from typing import Any
 
 from medtransfer.data.images.dicom.elements import DAMAGE
 from medtransfer.data.images.pictures import Pixels
-from medtransfer.deploy.inference.model import BundleModel, BundlePredictions
+from medtransfer.deploy.inference.decisions import BundlePredictions
+from medtransfer.deploy.inference.model import BundleModel
 from medtransfer.deploy.inference.sources import CaseRule, CaseSource
 from medtransfer.errors import ConfigError, ImageError, StudyError, plural
 from medtransfer.files import make_folder, write_bytes

@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -14,15 +14,18 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from medtransfer.data.covariates.encoding import CovariateEncoding
 from medtransfer.data.images.pictures import Pixels
 from medtransfer.deploy.bundle.card import bundle_card
 from medtransfer.deploy.bundle.reader import CARD, PARITY, array_bytes, onnx_name, weights_name
 from medtransfer.deploy.bundle.schema import BundleFacts, OnnxFacts
+from medtransfer.deploy.clinical.facts import encodings_of
 from medtransfer.deploy.inference.decoded import bundled_spec
 from medtransfer.deploy.inference.network import trained_classifier
 from medtransfer.deploy.inference.networks import NetworkOutputs, Pictures
 from medtransfer.deploy.inference.onnx_network import (
     CASES,
+    CLINICAL,
     FEATURES,
     IMAGES,
     LOGITS,
@@ -59,10 +62,21 @@ class _Graph(nn.Module):
         self.head = classifier.head
 
     def forward(
-        self, images: torch.Tensor, images_of_case: torch.Tensor
+        self,
+        images: torch.Tensor,
+        images_of_case: torch.Tensor,
+        clinical: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Features [B, D] and logits [B, T] of images [M, 3, H, W] and their cases [B, M]."""
+        """Features [B, D + C] and logits [B, T].
+
+        Args:
+            images: [M, 3, H, W]
+            images_of_case: [B, M]
+            clinical: Of the cases, where the network sees any. [B, C]
+        """
         features = pooled(self.pool, self.backbone(images).float(), images_of_case)
+        if clinical is not None:
+            features = torch.cat([features, clinical], dim=1)
         return features, self.head(features)
 
 
@@ -113,11 +127,6 @@ def with_onnx(facts: BundleFacts, entries: Entries) -> tuple[BundleFacts, dict[s
             computed there as in torch.
     """
     require_exporter()
-    if facts.clinical:
-        raise BundleError(
-            "--onnx is for networks of images alone, and this one sees clinical data. Make the "
-            "bundle without --onnx, or of the twin without clinical data."
-        )
     if facts.network.parameters > MAX_PARAMETERS:
         raise BundleError(
             f"A network of {facts.network.parameters:,} parameters does not fit in a file of ONNX "
@@ -129,12 +138,15 @@ def with_onnx(facts: BundleFacts, entries: Entries) -> tuple[BundleFacts, dict[s
     outputs: list[NetworkOutputs] = []
     differences: list[float] = []
     of_precision: list[float] = []
-    for member in range(facts.members):
+    encodings = encodings_of(facts.clinical, facts.members)
+    clinical = [parity_clinical(encoding) for encoding in encodings]
+    for member, values in enumerate(clinical):
         weights = entries[weights_name(member)]
-        exact = _classifier(facts, weights, "float32")
+        exact = _classifier(facts, weights, "float32", values)
         content = onnx_bytes(exact, facts)
-        ours = TorchNetwork(exact, bundled_spec(facts.input)).outputs(pictures)
-        theirs = OnnxNetwork(content, facts, ["CPUExecutionProvider"]).outputs(pictures)
+        ours = TorchNetwork(exact, bundled_spec(facts.input)).outputs(pictures, values)
+        onnx_network = OnnxNetwork(content, facts, ["CPUExecutionProvider"], exact.covariates)
+        theirs = onnx_network.outputs(pictures, values)
         difference = _largest(ours, theirs)
         if difference > MAX_DIFFERENCE * max(1.0, float(np.abs(ours.logits).max())):
             raise BundleError(
@@ -142,8 +154,8 @@ def with_onnx(facts: BundleFacts, entries: Entries) -> tuple[BundleFacts, dict[s
                 f"(allowed: {MAX_DIFFERENCE:g}). Make the bundle without --onnx."
             )
         if facts.network.precision != "float32":
-            used = _classifier(facts, weights, facts.network.precision)
-            in_study = TorchNetwork(used, bundled_spec(facts.input)).outputs(pictures)
+            used = _classifier(facts, weights, facts.network.precision, values)
+            in_study = TorchNetwork(used, bundled_spec(facts.input)).outputs(pictures, values)
             of_precision.append(_largest(in_study, theirs))
         graphs[onnx_name(member)] = content
         outputs.append(ours)
@@ -152,8 +164,8 @@ def with_onnx(facts: BundleFacts, entries: Entries) -> tuple[BundleFacts, dict[s
         {
             "pixels": pixels,
             CASES: case_matrix(PARITY_CASES),
-            FEATURES: np.stack([out.features for out in outputs]),
             LOGITS: np.stack([out.logits for out in outputs]),
+            **_by_member(outputs, clinical),
         }
     )
     onnx = OnnxFacts(
@@ -168,8 +180,24 @@ def with_onnx(facts: BundleFacts, entries: Entries) -> tuple[BundleFacts, dict[s
     return facts, {**entries, **graphs, CARD: bundle_card(facts).encode()}
 
 
+def _by_member(
+    outputs: Sequence[NetworkOutputs], clinical: Sequence[NDArray[np.float32] | None]
+) -> dict[str, NDArray[Any]]:
+    """Features of the members, and the clinical data that they saw.
+
+    Networks that see clinical data may have seen other values in training: the widths differ.
+    """
+    if all(values is None for values in clinical):
+        return {FEATURES: np.stack([out.features for out in outputs])}
+    features = {f"{FEATURES}_{n}": out.features for n, out in enumerate(outputs)}
+    seen = {f"{CLINICAL}_{n}": v for n, v in enumerate(clinical) if v is not None}
+    return {**features, **seen}
+
+
 def onnx_bytes(classifier: Classifier, facts: BundleFacts) -> bytes:
     """A classifier as a file of ONNX: `images` and `images_of_case` to `features` and `logits`.
+
+    A network that sees clinical data takes them as a third input, `clinical`.
 
     Args:
         classifier: In float32, in evaluation mode.
@@ -181,6 +209,10 @@ def onnx_bytes(classifier: Classifier, facts: BundleFacts) -> bytes:
     size = height_width(facts.input.crop)
     example = (torch.zeros(3, 3, *size), torch.tensor(case_matrix((2, 1))))
     images, cases = torch.export.Dim("images"), torch.export.Dim("cases")
+    shapes: tuple[dict[int, Any], ...] = ({0: images}, {0: cases, 1: images})
+    if classifier.covariates:
+        example = (*example, torch.zeros(2, classifier.covariates))
+        shapes = (*shapes, {0: cases})
     log = logging.getLogger("torch.onnx")
     level = log.level
     with warnings.catch_warnings(), torch.no_grad(), folded(classifier.backbone, "float32"):
@@ -192,9 +224,9 @@ def onnx_bytes(classifier: Classifier, facts: BundleFacts) -> bytes:
                 example,
                 dynamo=True,
                 opset_version=OPSET,
-                input_names=[IMAGES, CASES],
+                input_names=[IMAGES, CASES, CLINICAL][: len(example)],
                 output_names=[FEATURES, LOGITS],
-                dynamic_shapes=({0: images}, {0: cases, 1: images}),
+                dynamic_shapes=shapes,
                 verbose=False,
             )
         except Exception as error:
@@ -223,6 +255,14 @@ def parity_pixels(size: ImageSize) -> NDArray[np.uint8]:
     return np.clip(np.rint(waves + 127.5), 0, 255).astype(np.uint8)
 
 
+def parity_clinical(encoding: CovariateEncoding | None) -> NDArray[np.float32] | None:
+    """Generated clinical data for the comparison. [24, C]"""
+    if encoding is None:
+        return None
+    rng = np.random.default_rng(1)
+    return rng.normal(size=(len(PARITY_CASES), encoding.width)).astype(np.float32)
+
+
 def case_matrix(counts: tuple[int, ...]) -> NDArray[np.float32]:
     """Matrix of cases with so many images each: 1 where an image belongs to a case. [B, M]"""
     owner = np.repeat(np.arange(len(counts)), counts)
@@ -234,7 +274,12 @@ def _by_case(images: list[Pixels]) -> Pictures:
     return [images[end - count : end] for end, count in zip(ends, PARITY_CASES, strict=True)]
 
 
-def _classifier(facts: BundleFacts, weights: bytes, precision: Precision) -> Classifier:
+def _classifier(
+    facts: BundleFacts,
+    weights: bytes,
+    precision: Precision,
+    clinical: NDArray[np.float32] | None,
+) -> Classifier:
     tensors = cast("Tensors", cast("Any", safetensors.torch).load(weights))
     return trained_classifier(
         replace(facts.network, precision=precision),
@@ -242,6 +287,7 @@ def _classifier(facts: BundleFacts, weights: bytes, precision: Precision) -> Cla
         len(facts.targets),
         tensors,
         torch.device("cpu"),
+        covariates=0 if clinical is None else clinical.shape[1],
     )
 
 

@@ -1,7 +1,7 @@
 """From scores to decisions: probability, call, prediction set, gate, deferral. No torch."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
@@ -15,6 +15,7 @@ from medtransfer.evaluation.scoring.run import WHOLE_CASE, RunArrays, run_arrays
 from medtransfer.evaluation.scoring.tune_fit import TuneFit, cases_of_target
 from medtransfer.metrics.cases import AnyCases, TargetCases
 from medtransfer.metrics.kernels.sums import Floats
+from medtransfer.posthoc.adaptation.home_features import HomeFeatures
 from medtransfer.tables.predictions import OOD_PREFIX
 
 NO_ANSWER = "none"
@@ -43,6 +44,66 @@ class CaseImagesRead:
     brightness: float | None = None
     contrast: float | None = None
     whole: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """Scores of some cases, before any decision.
+
+    Attributes:
+        scores: Predictions table, a row per case and member; targets are null.
+        refused: `case_id`, `image` and `reason` of every image that could not be used.
+        images: Images of every case that has a prediction, by `case_id`.
+        features: Of the only network, if they were asked for.
+    """
+
+    scores: pl.DataFrame
+    refused: pl.DataFrame
+    images: dict[str, CaseImagesRead]
+    features: HomeFeatures | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class BundlePredictions:
+    """Predictions of a bundle.
+
+    Attributes:
+        frame: One row per case; see docs/how-to/deploy.md. A case without
+            a usable image has no numbers and a `reason`.
+        refused: `case_id`, `image` and `reason` of every image that could not be used.
+        scores: Predictions table of the predicted cases, for `evaluate`: a row per case and
+            member, targets null.
+        notes: Sentences on what was passed over or assumed.
+        levels: Decisions on units of several cases, by the level's name; empty without levels.
+    """
+
+    frame: pl.DataFrame
+    refused: pl.DataFrame
+    scores: pl.DataFrame
+    notes: tuple[str, ...] = ()
+    levels: Mapping[str, pl.DataFrame] = field(default_factory=dict[str, pl.DataFrame])
+
+    @property
+    def unpredicted(self) -> int:
+        """Number of cases without a prediction."""
+        return int(self.frame["reason"].is_not_null().sum())
+
+    @property
+    def deferred(self) -> int:
+        """Number of predicted cases that are left to a person."""
+        return int(self.frame["deferred"].fill_null(value=False).sum())
+
+    @property
+    def whole_images(self) -> int:
+        """Number of images without a clear breast, which were taken whole."""
+        is_counted = "images_whole" in self.frame.columns
+        return int(self.frame["images_whole"].sum()) if is_counted else 0
+
+    @property
+    def out_of_distribution(self) -> int:
+        """Number of cases that a detector flags."""
+        has_gate = "ood" in self.frame.columns
+        return int(self.frame["ood"].fill_null(value=False).sum()) if has_gate else 0
 
 
 def case_decisions(

@@ -12,12 +12,17 @@ import polars as pl
 from medtransfer.data.images.pictures import Pixels
 from medtransfer.data.images.region import FramedPixels
 from medtransfer.data.images.scan import Progress, no_progress
-from medtransfer.deploy.bundle.card import bundle_page
 from medtransfer.deploy.bundle.reader import Bundle, read_bundle
 from medtransfer.deploy.bundle.schema import BundleFacts
 from medtransfer.deploy.clinical.cells import ClinicalData
 from medtransfer.deploy.clinical.facts import encoding_of
-from medtransfer.deploy.inference.decisions import CaseImagesRead, case_decisions, images_read
+from medtransfer.deploy.inference.decisions import (
+    BundlePredictions,
+    CaseImagesRead,
+    Scored,
+    case_decisions,
+    images_read,
+)
 from medtransfer.deploy.inference.networks import (
     BundleNetworks,
     PredictingPrecision,
@@ -30,68 +35,13 @@ from medtransfer.deploy.inference.pixels import InputRules, decode_images
 from medtransfer.deploy.inference.sources import CaseRule, CaseSource, case_source
 from medtransfer.errors import BundleError, ConfigError, ImageError, listed
 from medtransfer.models.rungs.architectures import Precision
+from medtransfer.posthoc.adaptation.home_features import HomeFeatures
 from medtransfer.tables.predictions import OOD_PREFIX
 
 IMAGES_AT_ONCE = 128
 """Images that go through a network together, as in a study; halved where memory runs out."""
 REFUSED_SCHEMA = {"case_id": pl.String, "image": pl.String, "reason": pl.String}
 NOT_FINITE = "the network's output for it is not a finite number"
-
-
-@dataclass(frozen=True, eq=False)
-class Scored:
-    """Scores of some cases, before any decision.
-
-    Attributes:
-        scores: Predictions table, a row per case and member; targets are null.
-        refused: `case_id`, `image` and `reason` of every image that could not be used.
-        images: Images of every case that has a prediction, by `case_id`.
-    """
-
-    scores: pl.DataFrame
-    refused: pl.DataFrame
-    images: dict[str, CaseImagesRead]
-
-
-@dataclass(frozen=True, eq=False)
-class BundlePredictions:
-    """Predictions of a bundle.
-
-    Attributes:
-        frame: One row per case; see docs/how-to/deploy.md. A case without
-            a usable image has no numbers and a `reason`.
-        refused: `case_id`, `image` and `reason` of every image that could not be used.
-        scores: Predictions table of the predicted cases, for `evaluate`: a row per case and
-            member, targets null.
-        notes: Sentences on what was passed over or assumed.
-    """
-
-    frame: pl.DataFrame
-    refused: pl.DataFrame
-    scores: pl.DataFrame
-    notes: tuple[str, ...] = ()
-
-    @property
-    def unpredicted(self) -> int:
-        """Number of cases without a prediction."""
-        return int(self.frame["reason"].is_not_null().sum())
-
-    @property
-    def deferred(self) -> int:
-        """Number of predicted cases that are left to a person."""
-        return int(self.frame["deferred"].fill_null(value=False).sum())
-
-    @property
-    def whole_images(self) -> int:
-        """Number of images without a clear breast, which were taken whole."""
-        is_counted = "images_whole" in self.frame.columns
-        return int(self.frame["images_whole"].sum()) if is_counted else 0
-
-    @property
-    def out_of_distribution(self) -> int:
-        """Number of cases that a detector flags."""
-        has_gate = "ood" in self.frame.columns
-        return int(self.frame["ood"].fill_null(value=False).sum()) if has_gate else 0
 
 
 @dataclass(eq=False)
@@ -183,6 +133,8 @@ class BundleModel:
 
     def show(self) -> str:
         """One screen of text on the bundle."""
+        from medtransfer.deploy.bundle.card import bundle_page  # loads templates
+
         return bundle_page(self.bundle)
 
     def source(self, inputs: Any, case: CaseRule = "auto") -> CaseSource:
@@ -214,7 +166,12 @@ class BundleModel:
         return self.decide(source, scored)
 
     def score(
-        self, source: CaseSource, cases: Sequence[int], on_progress: Progress = no_progress
+        self,
+        source: CaseSource,
+        cases: Sequence[int],
+        on_progress: Progress = no_progress,
+        *,
+        with_features: bool = False,
     ) -> Scored:
         """Scores of some cases of a source.
 
@@ -222,12 +179,15 @@ class BundleModel:
             source: From `source`.
             cases: Positions of the cases.
             on_progress: Called with the numbers of images done and to do.
+            with_features: True to keep what the first network's head sees of each case.
 
         Raises:
             BundleError: The bundle's weights cannot be used, or it has expired since it was opened.
         """
         self.require_unexpired()
-        return _Scoring(self, source, cases, on_progress).carry_out()
+        scoring = _Scoring(self, source, cases, on_progress)
+        scoring.features = [] if with_features else None
+        return scoring.carry_out()
 
     def decide(self, source: CaseSource, scored: Scored) -> BundlePredictions:
         """Decisions on scored cases, and a row for every case that has no score."""
@@ -257,7 +217,13 @@ class BundleModel:
         if self.runtime == "torch":
             notes += precision_notes(self.used_precision, self.facts.network.precision)
         notes += [] if self.clinical is None else self.clinical.notes(source)
-        return BundlePredictions(frame, scored.refused, scored.scores, tuple(notes))
+        levels: dict[str, pl.DataFrame] = {}
+        if self.facts.levels:
+            from medtransfer.deploy.levels.units import unit_decisions
+
+            levels, more = unit_decisions(self.facts, source, scored.scores, scored.images)
+            notes += more
+        return BundlePredictions(frame, scored.refused, scored.scores, tuple(notes), levels)
 
 
 class _Scoring:
@@ -273,6 +239,7 @@ class _Scoring:
         self._cells = None if clinical is None else clinical.cells(source, cases)
         self._row_of = {case: row for row, case in enumerate(cases)}
         self._parts: list[pl.DataFrame] = []
+        self.features: list[HomeFeatures] | None = None
         self._refused: list[tuple[str, str, str]] = []
         self._images: dict[str, CaseImagesRead] = {}
 
@@ -290,7 +257,8 @@ class _Scoring:
             self._pass(ready)
         scores = pl.concat(self._parts) if self._parts else pl.DataFrame()
         refused = pl.DataFrame(self._refused, schema=REFUSED_SCHEMA, orient="row")
-        return Scored(scores, refused, self._images)
+        features = HomeFeatures.joined(self.features) if self.features else None
+        return Scored(scores, refused, self._images, features)
 
     def _decoded(self) -> Iterator[tuple[int, list[Pixels]]]:
         """Cases with at least one readable image, when all of their images are done."""
@@ -332,6 +300,9 @@ class _Scoring:
                 "cohort": [case.cohort for case in cases],
             }
         )
+        if self.features is not None:
+            kept = np.array([case.case_id for case in cases], dtype=np.str_)[finite]
+            self.features.append(HomeFeatures(kept, scores[0].features[finite]))
         for member, of_member in enumerate(scores):
             table = ids.select(
                 pl.lit(facts.name).alias("run_id"),

@@ -81,10 +81,12 @@ class MemberScores:
     Attributes:
         logits: [N, T]
         ood: By detector. Each [N]
+        features: Seen by the head: pooled over the images of a case, then clinical data. [N, D]
     """
 
     logits: NDArray[np.float64]
     ood: dict[str, Floats]
+    features: NDArray[np.float32]
 
 
 class BundleNetworks:
@@ -139,5 +141,5 @@ class BundleNetworks:
                 if finite.any():
                     values[finite] = scorer.score(outputs.features[finite], logits[finite])
                 ood[name] = values
-            scores.append(MemberScores(logits, ood))
+            scores.append(MemberScores(logits, ood, outputs.features))
         return scores

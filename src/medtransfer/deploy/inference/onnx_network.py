@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from medtransfer.data.images.pictures import Pixels
 from medtransfer.deploy.bundle.reader import Bundle
 from medtransfer.deploy.bundle.schema import BundleFacts, InputFacts
+from medtransfer.deploy.clinical.facts import encodings_of
 from medtransfer.deploy.inference.networks import NetworkOutputs, Pictures
 from medtransfer.errors import BundleError, ConfigError, listed
 from medtransfer.sizes.image_size import height_width
 
-IMAGES, CASES = "images", "images_of_case"
+IMAGES, CASES, CLINICAL = "images", "images_of_case", "clinical"
 FEATURES, LOGITS = "features", "logits"
 """Inputs and outputs of a graph."""
 IMAGES_AT_ONCE = 32
@@ -27,13 +28,16 @@ TO_INSTALL = 'pip install "medtransfer[onnx]"'
 class OnnxNetwork:
     """A network in onnxruntime."""
 
-    def __init__(self, content: bytes, facts: BundleFacts, providers: list[str]) -> None:
+    def __init__(
+        self, content: bytes, facts: BundleFacts, providers: list[str], covariates: int = 0
+    ) -> None:
         """Load the graph.
 
         Args:
             content: Of the ``.onnx`` file.
             facts: Of the bundle.
             providers: Execution providers of onnxruntime, best first.
+            covariates: Columns of clinical data that it sees, as numbers.
 
         Raises:
             BundleError: It is no such graph, or refers to other files.
@@ -53,30 +57,43 @@ class OnnxNetwork:
             raise _damaged(f"onnxruntime cannot load it ({type(error).__name__})") from error
         ends = [*self._session.get_inputs(), *self._session.get_outputs()]
         fixed = {end.name: tuple(n for n in end.shape if isinstance(n, int)) for end in ends}
+        self._covariates = covariates
         wanted = {
             IMAGES: (3, *height_width(facts.input.crop)),
             CASES: (),
-            FEATURES: (facts.network.architecture.width,),
+            FEATURES: (facts.network.architecture.width + covariates,),
             LOGITS: (len(facts.targets),),
         }
+        if covariates:
+            wanted[CLINICAL] = (covariates,)
         if fixed != wanted:
             raise _damaged("its inputs and outputs are not those of the bundle")
 
     def outputs(
-        self, pictures: Pictures, _clinical: NDArray[np.float32] | None = None, /
+        self, pictures: Pictures, clinical: NDArray[np.float32] | None = None, /
     ) -> NetworkOutputs:
-        """Features and logits of decoded cases; no network with ONNX sees clinical data."""
-        parts = [self._run(part) for part in _parts(pictures)]
+        """Features and logits of decoded cases; clinical data that are left out are zeros."""
+        if clinical is None:
+            clinical = np.zeros((len(pictures), self._covariates), dtype=np.float32)
+        parts: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
+        first = 0
+        for part in _parts(pictures):
+            parts.append(self._run(part, clinical[first : first + len(part)]))
+            first += len(part)
         features, logits = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         return NetworkOutputs(features, logits)
 
-    def _run(self, pictures: Pictures) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def _run(
+        self, pictures: Pictures, clinical: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         images = [network_input(image, self._input) for of_case in pictures for image in of_case]
         owner = np.repeat(np.arange(len(pictures)), [len(of_case) for of_case in pictures])
         given = {
             IMAGES: np.stack(images),
             CASES: (owner == np.arange(len(pictures))[:, None]).astype(np.float32),
         }
+        if self._covariates:
+            given[CLINICAL] = clinical
         features, logits = self._session.run([FEATURES, LOGITS], given)
         return features, logits
 
@@ -99,8 +116,13 @@ def onnx_networks(bundle: Bundle, device: str) -> list[OnnxNetwork]:
         )
     providers = _providers(device)
     return [
-        OnnxNetwork(bundle.onnx(member), bundle.facts, providers)
-        for member in range(bundle.facts.members)
+        OnnxNetwork(
+            bundle.onnx(member),
+            bundle.facts,
+            providers,
+            0 if encoding is None else encoding.width,
+        )
+        for member, encoding in enumerate(encodings_of(bundle.facts.clinical, bundle.facts.members))
     ]
 
 

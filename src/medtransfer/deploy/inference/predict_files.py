@@ -1,21 +1,17 @@
 """Predictions into a file, a part at a time: a stopped pass goes on where it was."""
 
 import io
-from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from medtransfer.data.images.scan import Progress, no_progress
-from medtransfer.deploy.inference.decisions import CaseImagesRead
-from medtransfer.deploy.inference.model import (
-    REFUSED_SCHEMA,
-    BundleModel,
-    BundlePredictions,
-    Scored,
-)
+from medtransfer.deploy.inference.decisions import BundlePredictions, CaseImagesRead, Scored
+from medtransfer.deploy.inference.model import REFUSED_SCHEMA, BundleModel
 from medtransfer.deploy.inference.sources import CaseRule, CaseSource
 from medtransfer.errors import ConfigError, plural
 from medtransfer.files import make_folder, remove, replacing
@@ -44,11 +40,13 @@ class PredictionFiles:
         predictions: One row per case.
         refused: Images that could not be used; None if there were none.
         outcome: The same as tables.
+        levels: One row per unit of several cases, by the level's name.
     """
 
     predictions: Path
     refused: Path | None
     outcome: BundlePredictions
+    levels: Mapping[str, Path] = field(default_factory=dict[str, Path])
 
 
 def predict_files(
@@ -110,8 +108,16 @@ def predict_files(
     remove(refused)
     if len(outcome.refused):
         write_spreadsheet(outcome.refused, refused)
+    levels = {name: level_path(out, name) for name in outcome.levels}
+    for name, path in levels.items():
+        write_predictions_file(outcome.levels[name], path)
     remove(parts)
-    return PredictionFiles(out, refused if len(outcome.refused) else None, outcome)
+    return PredictionFiles(out, refused if len(outcome.refused) else None, outcome, levels)
+
+
+def level_path(out: Path, level: str) -> Path:
+    """File of the units of a level, beside that of the cases."""
+    return out.with_name(f"{out.stem}.{re.sub(r'[^A-Za-z0-9_-]', '_', level)}{out.suffix}")
 
 
 def prediction_summary(files: PredictionFiles) -> str:
@@ -130,7 +136,13 @@ def prediction_summary(files: PredictionFiles) -> str:
         f"{plural(outcome.out_of_distribution, 'case')} unlike the training data",
         f"{outcome.deferred:,} deferred",
     ]
-    return "\n".join([" · ".join(parts), *outcome.notes, f"Predictions: {files.predictions}"])
+    units = [
+        f"{plural(len(table), 'unit')} by {name}, {int(table['deferred'].sum()):,} deferred: "
+        f"{files.levels[name]}"
+        for name, table in outcome.levels.items()
+    ]
+    last = f"Predictions: {files.predictions}"
+    return "\n".join([" · ".join(parts), *outcome.notes, *units, last])
 
 
 def write_predictions_file(frame: pl.DataFrame, path: Path) -> None:

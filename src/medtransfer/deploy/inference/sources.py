@@ -153,14 +153,17 @@ class ImageFile:
 
 
 class FileSource:
-    """Cases of image files; those of DICOM files by their headers."""
+    """Cases of image files; those of DICOM files by their headers, whose `studies` it knows."""
 
     def __init__(self, files: Sequence[ImageFile], rule: CaseRule, notes: Sequence[str]) -> None:
+        self.rule = rule
         groups: dict[str, list[ImageFile]] = {}
+        named: set[str] = set()
         without = 0
         for file in files:
             case = case_by_header(file.path, rule) if rule != "image" else None
             without += case is None and rule != "image"
+            named |= set() if case is None else {case}
             groups.setdefault(file.name if case is None else case, []).append(file)
         self._files = [sorted(groups[name], key=lambda f: f.name) for name in sorted(groups)]
         occasions = header_occasions([of_case[0].path for of_case in self._files])
@@ -168,6 +171,8 @@ class FileSource:
             CaseRequest(name, UNNAMED, UNNAMED, len(of_case), occasion)
             for name, of_case, occasion in zip(sorted(groups), self._files, occasions, strict=True)
         )
+        # without a header there is no study; UIDs have no blanks
+        self.studies = [name.split(" ")[0] if name in named else None for name in sorted(groups)]
         self.notes = tuple(notes)
         if without:
             note = (

@@ -5,7 +5,7 @@ import html
 import logging
 import queue
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import cast
 
@@ -22,9 +22,9 @@ from medtransfer.deploy.server.requests import (
     RequestError,
     check_token,
     read_body,
-    request_images,
+    request_case,
 )
-from medtransfer.errors import MedTransferError
+from medtransfer.errors import MedTransferError, listed
 
 LOG = logging.getLogger(__name__)
 PATHS = ("/", "/health", "/bundle", "/predict", "/openapi.json")
@@ -45,6 +45,7 @@ def server_app(model: BundleModel, config: ServerConfig) -> FastAPI:
         config: Token and limits.
     """
     batches = Batches(model, config.max_waiting)
+    names = () if model.clinical is None else tuple(model.clinical.names)
     limit = RateLimit(config.requests_per_minute)
 
     @asynccontextmanager
@@ -90,15 +91,9 @@ def server_app(model: BundleModel, config: ServerConfig) -> FastAPI:
         "/predict",
         summary="Prediction for one case",
         description="The body is one image (DICOM, PNG or JPEG), or multipart/form-data with the "
-        "images of one case. The answer has the columns of `medtransfer predict`.",
-        openapi_extra={
-            "requestBody": {
-                "required": True,
-                "content": {
-                    kind: {"schema": {"type": "string", "format": "binary"}} for kind in IMAGE_KINDS
-                },
-            }
-        },
+        "images of one case" + _fields_sentence(names) + ". The answer has the columns of "
+        "`medtransfer predict`.",
+        openapi_extra={"requestBody": {"required": True, "content": _body_schema(names)}},
     )
     async def predict(request: Request) -> JSONResponse:  # pyright: ignore[reportUnusedFunction]: a route
         check_token(config.token, request.headers.get("authorization"))
@@ -107,15 +102,33 @@ def server_app(model: BundleModel, config: ServerConfig) -> FastAPI:
         length = request.headers.get("content-length")
         body = await read_body(request.stream(), length, config.max_bytes)
         kind = request.headers.get("content-type", "")
-        images = request_images(body, kind, config.max_images)
+        case = request_case(body, kind, config.max_images, names)
         try:
-            waiting = batches.submit(images)
+            waiting = batches.submit(case)
         except queue.Full:
             raise RequestError(503, "Too many requests wait. Try again.", 1) from None
         answer = await asyncio.wrap_future(waiting)
         return JSONResponse(answer_json(model, answer), 200 if answer.is_predicted else 422)
 
     return app
+
+
+def _fields_sentence(names: Sequence[str]) -> str:
+    """Words on the fields of a form besides images."""
+    return f" and fields with the clinical data that it sees ({listed(names, 20)})" * bool(names)
+
+
+def _body_schema(names: Sequence[str]) -> dict[str, object]:
+    """OpenAPI's description of the bodies that are taken."""
+    binary = {"type": "string", "format": "binary"}
+    bodies: dict[str, object] = {kind: {"schema": binary} for kind in IMAGE_KINDS}
+    if names:
+        fields = {"image": {"type": "array", "items": binary}}
+        texts = {name: {"type": "string"} for name in names}
+        bodies["multipart/form-data"] = {
+            "schema": {"type": "object", "properties": {**fields, **texts}}
+        }
+    return bodies
 
 
 def check_expiry(model: BundleModel) -> None:
@@ -134,6 +147,7 @@ def answer_json(model: BundleModel, answer: CaseAnswer) -> Json:
         "bundle": model.bundle.digest,
         "prediction": answer.values if answer.is_predicted else None,
         "refused": [{"image": place, "reason": reason} for place, reason in answer.refused],
+        **({} if answer.gaps is None else {"predicted_as_missing": dict(answer.gaps)}),
         "notice": NOT_A_DEVICE,
     }
 
@@ -150,9 +164,20 @@ def bundle_answer(model: BundleModel) -> Json:
             for t in facts.targets
         ],
         "detectors": [{"name": d.name, "threshold": d.threshold} for d in facts.detectors],
+        **_clinical_answer(model),
         "modalities": sorted(model.rules.modalities),
         "expires": None if facts.expires is None else facts.expires.isoformat(),
         "notice": NOT_A_DEVICE,
+    }
+
+
+def _clinical_answer(model: BundleModel) -> Json:
+    """Clinical data that the bundle sees; values are those of a category, None for a number."""
+    if model.clinical is None:
+        return {}
+    columns = model.clinical.encoding.columns
+    return {
+        "clinical": [{"name": c.name, "values": list(c.categories) or None} for c in columns],
     }
 
 

@@ -2,13 +2,16 @@
 
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
+import polars as pl
+
 from medtransfer.deploy.inference.model import BundleModel
 from medtransfer.deploy.inference.sources import UNNAMED, CaseRequest, ImageRequest
+from medtransfer.deploy.server.requests import RequestCase
 
 MAX_BATCH = 64
 """Requests of a batch."""
@@ -25,10 +28,12 @@ class CaseAnswer:
         values: Columns of the prediction, as `predict` writes them; no score if no image could be
             used.
         refused: Position and reason of every image that could not be used.
+        gaps: Clinical data that count as missing, with the reason; None where none are seen.
     """
 
     values: Values
     refused: tuple[tuple[int, str], ...]
+    gaps: Mapping[str, str] | None = None
 
     @property
     def is_predicted(self) -> bool:
@@ -39,23 +44,37 @@ class CaseAnswer:
 class UploadedCases:
     """Cases of files in memory."""
 
-    def __init__(self, cases: Sequence[Sequence[bytes]]) -> None:
+    def __init__(self, cases: Sequence[RequestCase]) -> None:
         """Keep the files.
 
         Args:
-            cases: Contents of the images of each case.
+            cases: With the contents of their images.
         """
-        self._files = cases
+        self._uploads = cases
         self.notes: tuple[str, ...] = ()
         self.cases = tuple(
-            CaseRequest(f"{number:06d}", UNNAMED, UNNAMED, len(files))
-            for number, files in enumerate(cases)
+            CaseRequest(f"{number:06d}", UNNAMED, UNNAMED, len(case.images))
+            for number, case in enumerate(cases)
+        )
+
+    def clinical_cells(self, cases: Sequence[int]) -> pl.DataFrame:
+        """Clinical data of some cases as their clients wrote them; null where they did not."""
+        names = dict.fromkeys(name for case in self._uploads for name in case.clinical)
+        rows = [self._uploads[case].clinical for case in cases]
+        return pl.DataFrame(
+            {
+                "case_id": [self.cases[case].case_id for case in cases],
+                **{
+                    name: pl.Series([row.get(name) for row in rows], dtype=pl.String)
+                    for name in names
+                },
+            }
         )
 
     def images(self, cases: Sequence[int]) -> Iterator[ImageRequest]:
         """The images of some cases."""
         for case in cases:
-            for place, content in enumerate(self._files[case]):
+            for place, content in enumerate(self._uploads[case].images):
                 yield ImageRequest(case, place, str(place), None, lambda content=content: content)
 
     def stamp(self, case: int) -> Sequence[Any]:
@@ -74,23 +93,23 @@ class Batches:
             max_waiting: Requests that may wait.
         """
         self._model = model
-        self._waiting: queue.Queue[tuple[Sequence[bytes], Future[CaseAnswer]] | None] = queue.Queue(
+        self._waiting: queue.Queue[tuple[RequestCase, Future[CaseAnswer]] | None] = queue.Queue(
             max_waiting
         )
         self._thread = threading.Thread(target=self._work, name="predict", daemon=True)
         self._thread.start()
 
-    def submit(self, images: Sequence[bytes]) -> "Future[CaseAnswer]":
+    def submit(self, case: RequestCase) -> "Future[CaseAnswer]":
         """Predict one case.
 
         Args:
-            images: Contents of its images.
+            case: With the contents of its images.
 
         Raises:
             queue.Full: Too many requests wait.
         """
         answer: Future[CaseAnswer] = Future()
-        self._waiting.put_nowait((images, answer))
+        self._waiting.put_nowait((case, answer))
         return answer
 
     def close(self) -> None:
@@ -110,9 +129,9 @@ class Batches:
             if wanted:
                 self._answer(wanted)
 
-    def _answer(self, batch: Sequence[tuple[Sequence[bytes], "Future[CaseAnswer]"]]) -> None:
+    def _answer(self, batch: Sequence[tuple[RequestCase, "Future[CaseAnswer]"]]) -> None:
         try:
-            answers = predicted(self._model, [images for images, _ in batch])
+            answers = predicted(self._model, [case for case, _ in batch])
         except Exception as error:  # noqa: BLE001 — the thread must live; each request is told
             for _, future in batch:
                 future.set_exception(error)
@@ -121,14 +140,17 @@ class Batches:
             future.set_result(answer)
 
 
-def predicted(model: BundleModel, cases: Sequence[Sequence[bytes]]) -> list[CaseAnswer]:
+def predicted(model: BundleModel, cases: Sequence[RequestCase]) -> list[CaseAnswer]:
     """Answers to several requests, by one pass through the network.
 
     Args:
         model: That predicts.
-        cases: Contents of the images of each case.
+        cases: With the contents of their images.
     """
     source = UploadedCases(cases)
+    gaps: list[dict[str, str]] | list[None] = [None] * len(cases)
+    if model.clinical is not None:
+        gaps = model.clinical.gaps(model.clinical.cells(source, range(len(cases))))
     outcome = model.decide(source, model.score(source, range(len(cases))))
     refused: dict[str, list[tuple[int, str]]] = {}
     for case_id, image, reason in outcome.refused.iter_rows():
@@ -138,6 +160,7 @@ def predicted(model: BundleModel, cases: Sequence[Sequence[bytes]]) -> list[Case
         CaseAnswer(
             {name: value for name, value in row.items() if name not in LEFT_OUT},
             tuple(sorted(refused.get(row["case_id"], []))),
+            of_case,
         )
-        for row in rows
+        for row, of_case in zip(rows, gaps, strict=True)
     ]

@@ -3,13 +3,18 @@
 import hmac
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from email import message_from_bytes
 from email.message import Message
 
-from medtransfer.errors import plural
+from medtransfer.errors import listed, plural
 
 MAX_CLIENTS = 10_000
 """Clients whose number of requests is kept."""
+MAX_TEXT = 1_000
+"""Characters of a field of clinical data."""
+FIELDS = "Fields of the form that are no files are, once each,"
 
 
 class RequestError(Exception):
@@ -97,40 +102,87 @@ async def read_body(chunks: AsyncIterator[bytes], length: str | None, limit: int
     return bytes(body)
 
 
-def request_images(body: bytes, content_type: str, max_images: int) -> list[bytes]:
-    """Images of a request: its whole body, or the parts of ``multipart/form-data``.
+@dataclass(frozen=True)
+class RequestCase:
+    """A case that a request asks about.
+
+    Attributes:
+        images: Their contents.
+        clinical: Clinical data by column, as the client wrote them.
+    """
+
+    images: Sequence[bytes]
+    clinical: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+def request_case(
+    body: bytes, content_type: str, max_images: int, clinical: Sequence[str] = ()
+) -> RequestCase:
+    """Case of a request: its whole body is an image, or ``multipart/form-data`` holds all of it.
 
     Args:
         body: Of the request.
         content_type: Header ``Content-Type``.
         max_images: Most images.
+        clinical: Columns of clinical data that the bundle sees: fields of the form of these names,
+            without a file name, are their values.
 
     Raises:
-        RequestError: There is none, or there are too many.
+        RequestError: There is no image, there are too many, or a field cannot be used.
     """
     kind = Message()
     kind["Content-Type"] = content_type
+    values: dict[str, str] = {}
     if kind.get_content_maintype() == "multipart":
         boundary = kind.get_param("boundary")
         if not isinstance(boundary, str) or not boundary:
             raise RequestError(400, "The multipart body has no boundary.")
-        images = _parts(body, boundary.encode())
+        images: list[bytes] = []
+        for head, content in _parts(body, boundary.encode()):
+            name = _field_name(head) if clinical else None
+            if name is None:
+                images += [content] if content else []
+            elif name not in clinical or name in values:
+                raise RequestError(400, f"{FIELDS} {listed(clinical, 20)}.")
+            else:
+                values[name] = _field_text(content)
     else:
         images = [body] if body else []
     if not images:
         raise RequestError(400, "The request has no image.")
     if len(images) > max_images:
         raise RequestError(413, f"A case of more than {plural(max_images, 'image')} is not taken.")
-    return images
+    return RequestCase(images, {name: text for name, text in values.items() if text})
 
 
-def _parts(body: bytes, boundary: bytes) -> list[bytes]:
-    """Contents of the parts of a multipart body that are not empty (RFC 2046, section 5.1)."""
-    images: list[bytes] = []
+def _parts(body: bytes, boundary: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Header and content of the parts of a multipart body (RFC 2046, section 5.1)."""
     for part in (b"\r\n" + body).split(b"\r\n--" + boundary)[1:]:
         if part.startswith(b"--"):
             break
-        _, separator, content = part.partition(b"\r\n\r\n")
-        if separator and content:
-            images.append(content)
-    return images
+        head, separator, content = part.partition(b"\r\n\r\n")
+        if separator:
+            yield head, content
+
+
+def _field_name(head: bytes) -> str | None:
+    """Name of a form's field that is no file (RFC 7578); None for a file."""
+    part = message_from_bytes(head.strip())
+    name = part.get_param("name", header="Content-Disposition")
+    has_file = part.get_param("filename", header="Content-Disposition") is not None
+    return None if has_file or not isinstance(name, str) else name
+
+
+def _field_text(content: bytes) -> str:
+    """Text of a field.
+
+    Raises:
+        RequestError: It is no text, or too long.
+    """
+    try:
+        text = content.decode("utf-8").strip()
+    except UnicodeDecodeError:
+        raise RequestError(400, "A field of the form is no text in UTF-8.") from None
+    if len(text) > MAX_TEXT:
+        raise RequestError(413, f"A field of more than {MAX_TEXT:,} characters is not taken.")
+    return text

@@ -41,11 +41,6 @@ def serve(
     if config.token is None and not config.is_local:
         raise ConfigError(f"A server on {config.host} needs a token: other machines can reach it.")
     model = bundle if isinstance(bundle, BundleModel) else load_bundle(bundle)
-    if model.facts.clinical:
-        raise ConfigError(
-            f'Bundle "{model.bundle.path.name}" sees clinical data, which requests do not hold. '
-            "Use `medtransfer predict --clinical`, or serve its twin without them."
-        )
     _ = model.networks  # the first request must not wait for it
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     scheme = "http" if config.certificate is None else "https"

@@ -13,8 +13,10 @@ from medtransfer.data.images.scan import Progress, no_progress
 from medtransfer.data.sources.catalog import label_tellers
 from medtransfer.deploy.bundle.schema import BundleFacts
 from medtransfer.deploy.inference.model import BundleModel
+from medtransfer.deploy.inference.sources import CaseSource
 from medtransfer.deploy.validation.overlap import training_overlap, without_cases
 from medtransfer.errors import TableError, listed, plural, suggestion
+from medtransfer.posthoc.adaptation.home_features import HomeFeatures
 from medtransfer.tables.manifest import Manifest, read_manifest
 
 
@@ -27,12 +29,16 @@ class LabelledScores:
         attributes: `case_id` and the attributes to report by.
         refused: `case_id`, `image` and `reason` of every image that could not be used.
         notes: What was found, left out and assumed, in sentences.
+        source: The cases with their images, also those that were left out.
+        features: Seen by the first network's head, if they were asked for.
     """
 
     scores: pl.DataFrame
     attributes: pl.DataFrame
     refused: pl.DataFrame
     notes: tuple[str, ...]
+    source: CaseSource
+    features: HomeFeatures | None = None
 
 
 def score_labelled(
@@ -43,6 +49,7 @@ def score_labelled(
     attributes: Sequence[str] | None = None,
     image_root: Path | None = None,
     on_progress: Progress = no_progress,
+    with_features: bool = False,
 ) -> LabelledScores:
     """Predict a hospital's labelled cases; what was trained on is looked for first.
 
@@ -53,6 +60,7 @@ def score_labelled(
         attributes: Columns to report by; those that `init` proposes by default.
         image_root: Folder that `path` cells are relative to; the manifest's own by default.
         on_progress: Called with the numbers of images done and to do.
+        with_features: True to keep what the first network's head sees of each case.
 
     Raises:
         TableError: The manifest cannot be used, there is no such cohort, no label, or no case that
@@ -77,7 +85,7 @@ def score_labelled(
     if len(blank) == len(labels):
         columns = [data.class_column] if data.class_column else list(data.names)
         raise TableError(f"No case has a label ({listed(columns)}): nothing can be validated.")
-    scored = model.score(source, kept, on_progress)
+    scored = model.score(source, kept, on_progress, with_features=with_features)
     if scored.scores.is_empty():
         raise TableError("No image of the manifest could be used, so nothing can be validated.")
     blank_targets = [f"target_{name}" for name in data.names]
@@ -94,6 +102,8 @@ def score_labelled(
         attributes=reported_groups(frame, names),
         refused=scored.refused,
         notes=tuple(notes),
+        source=source,
+        features=scored.features,
     )
 
 

@@ -9,8 +9,8 @@ import polars as pl
 from medtransfer.data.config import Task
 from medtransfer.deploy.validation.judgement import Measured
 from medtransfer.errors import TableError, listed
-from medtransfer.evaluation.comparison.adaptation.adapted_run import AdaptedRun, ArmOrSelected
-from medtransfer.evaluation.comparison.adaptation.curve import ArmKey, Measurement
+from medtransfer.evaluation.comparison.adaptation.adapted_run import AdaptedRun
+from medtransfer.evaluation.comparison.adaptation.curve import ArmKey, CurveArm, Measurement
 from medtransfer.evaluation.comparison.adaptation.hospital_division import Division
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.evaluation.scoring.estimate import MetricKey, ResultKey
@@ -65,7 +65,7 @@ class LocalNetwork:
         cohort: str,
         rows: Flags,
         adapted: AdaptedRun,
-        arm: ArmOrSelected = "carried",
+        arm: CurveArm = "carried",
     ) -> Mapping[MetricKey, Measured]:
         """Metrics of some test cases under an arm, by target and name.
 

@@ -1,6 +1,7 @@
 """Search for a bundle's training images and patients among the cases of a hospital."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,21 +46,12 @@ def training_overlap(source: CaseSource, facts: BundleFacts, digests: TrainingDi
     Raises:
         TableError: No patient is left.
     """
-    contents: list[str] = []
-    case_of: list[int] = []
-    for request in source.images(range(len(source.cases))):
-        try:
-            content = request.read()
-        except (ImageError, OSError):
-            continue  # it is refused when it is predicted, with its reason
-        if isinstance(content, bytes):
-            contents.append(_digest(content, request.frame))
-            case_of.append(request.case)
-    is_trained = digests.known_images(contents)
+    contents = content_digests(source, range(len(source.cases)))
+    is_trained = digests.known_images(digest for _, digest in contents)
     patients = sorted({case.patient_id for case in source.cases})
     by_id = digests.known_patients(patients)
     positions = [
-        case for case, is_known in zip(case_of, is_trained.tolist(), strict=True) if is_known
+        case for (case, _), is_known in zip(contents, is_trained.tolist(), strict=True) if is_known
     ]
     seen = {source.cases[case].patient_id for case in positions}
     cohorts = {case.cohort for case in source.cases}
@@ -80,6 +72,19 @@ def training_overlap(source: CaseSource, facts: BundleFacts, digests: TrainingDi
     return Overlap(
         cases, int(is_trained.sum()), None if by_id is None else len(named), tuple(notes)
     )
+
+
+def content_digests(source: CaseSource, cases: Sequence[int]) -> list[tuple[int, str]]:
+    """Case and SHA-256 of each readable image of some cases; arrays have none."""
+    contents: list[tuple[int, str]] = []
+    for request in source.images(cases):
+        try:
+            content = request.read()
+        except (ImageError, OSError):
+            continue  # it is refused when it is predicted, with its reason
+        if isinstance(content, bytes):
+            contents.append((request.case, _digest(content, request.frame)))
+    return contents
 
 
 def _digest(content: bytes, frame: int | None) -> str:

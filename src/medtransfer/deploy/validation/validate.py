@@ -116,8 +116,8 @@ def validate_bundle(
         notes.append(f"OOD detectors without scores: {', '.join(local.network.left_out)}.")
     if model.facts.changes:
         notes.append(
-            "The tables of the page are of the network before it was adapted; the verdict is of "
-            "the bundle as it is."
+            "The page's tables set thresholds and calibrators on the bundle's tuning cases anew; "
+            "the verdict is of the bundle as it was adapted."
         )
     with in_language(language):
         sentence, *lines = _verdict(local)

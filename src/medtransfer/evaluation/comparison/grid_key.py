@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from medtransfer.data.config import TOGETHER, RetrainArm
+
 ENSEMBLE = re.compile(r"(?P<rung>.+) \(ensemble of (?P<members>\d+) seeds\)")
 """Name of the seeds of a rung as one more rung."""
 IS_ENSEMBLE = pl.col("rung").str.contains(r" \(ensemble of \d+ seeds\)$").fill_null(value=False)
@@ -20,12 +22,14 @@ class GridKey:
         label_fraction: Share of the training patients whose labels are used.
         held_out: Cohort left out of training, or trained on again in part.
         retrain_fraction: Share of a shifted cohort's cases that it was trained on again.
+        arm: Way in which it was; runs of other ways than the first are in adaptation curves alone.
     """
 
     rung: str
     label_fraction: float = 1.0
     held_out: str | None = None
     retrain_fraction: float | None = None
+    arm: RetrainArm = TOGETHER
 
     @property
     def training(self) -> tuple[float, str | None, float | None]:

@@ -6,9 +6,10 @@ replicates, which lie side by side in memory, so that one pass over the cases se
 """
 
 from collections.abc import Callable
+from functools import cached_property, update_wrapper
+from types import FunctionType
 from typing import Any, TypeVar, cast
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,12 +21,41 @@ Counts = NDArray[np.uint16] | NDArray[np.float64]
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
 
+class _Compiled:
+    """A kernel that is compiled when it is first called: importing numba takes a quarter second."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.py_func = function
+        update_wrapper(self, function)
+
+    @cached_property
+    def dispatcher(self) -> Callable[..., Any]:
+        """The function as numba compiles it, cached on disk if a folder for it is writable."""
+        import numba
+
+        plain = self.py_func
+        # kernels that it calls have to be numba's own
+        names = {
+            name: value.dispatcher if isinstance(value, _Compiled) else value
+            for name, value in plain.__globals__.items()
+            if name in plain.__code__.co_names
+        }
+        given = {**plain.__globals__, **names}
+        function = FunctionType(plain.__code__, given, plain.__name__, plain.__defaults__)
+        function.__qualname__ = plain.__qualname__
+        function.__module__ = plain.__module__
+        try:
+            return cast("Any", numba.njit(cache=True, nogil=True, error_model="numpy")(function))
+        except RuntimeError:  # no folder to keep it in
+            return cast("Any", numba.njit(nogil=True, error_model="numpy")(function))
+
+    def __call__(self, *args: Any, **named: Any) -> Any:
+        return self.dispatcher(*args, **named)
+
+
 def compiled(function: Kernel) -> Kernel:
     """Compile on first use; cached on disk if the package's or the user's folder is writable."""
-    try:
-        return cast("Kernel", numba.njit(cache=True, nogil=True, error_model="numpy")(function))
-    except RuntimeError:  # no folder to keep it in
-        return cast("Kernel", numba.njit(nogil=True, error_model="numpy")(function))
+    return cast("Kernel", _Compiled(function))
 
 
 @compiled

@@ -27,6 +27,9 @@ ARMS: tuple[Arm, ...] = get_args(Arm)
 NetworkArm = Literal["probe"]
 """Arms that change the network too, and so need more of it than its logits."""
 AnyArm = Arm | NetworkArm
+TrainedArm = Literal["sequential", "shifted-only"]
+"""Arms that train a network on the patients, in runs of their own."""
+TRAINED_ARMS: tuple[TrainedArm, ...] = get_args(TrainedArm)
 MEANINGS: dict[AnyArm, str] = {
     "carried": "nothing is changed",
     "threshold": "the thresholds are set anew on labelled cases",

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit, log_expit, log_softmax, softmax
 
@@ -13,6 +12,7 @@ from medtransfer.metrics.cases import Labels
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.posthoc.adaptation.arms import LACKS_CLASS, LocalCases
 from medtransfer.posthoc.adaptation.folds import patient_folds
+from medtransfer.posthoc.adaptation.home_features import Vectors
 
 PENALTIES = (10.0, 1.0, 0.1, 0.01, 0.001, 1e-4)
 """Strengths of the L2 penalty that are tried, the strongest first."""
@@ -20,28 +20,6 @@ RARE_CLASS = "the labelled patients of a class are too few to leave some of them
 MAX_ITERATIONS = 500
 MAX_SLOPE = 1e-7
 """Largest slope of the mean loss, along scaled axes, at which a fit is done."""
-Vectors = NDArray[np.float32]
-
-
-@dataclass(frozen=True, eq=False)
-class HomeFeatures:
-    """Features of cases by a network that was trained at the home hospital.
-
-    Attributes:
-        case_ids: Sorted. [N]
-        values: Pooled over the images of a case, before the head. [N, D]
-    """
-
-    case_ids: NDArray[np.str_]
-    values: Vectors
-
-    def of(self, case_ids: NDArray[np.str_]) -> Vectors:
-        """Features of cases; rows of NaN for those without any. [M, D]"""
-        places = np.searchsorted(self.case_ids, case_ids)
-        places = np.minimum(places, len(self.case_ids) - 1)
-        values = self.values[places].copy()
-        values[self.case_ids[places] != case_ids] = np.nan
-        return values
 
 
 @dataclass(frozen=True, eq=False)

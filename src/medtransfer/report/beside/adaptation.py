@@ -20,6 +20,8 @@ WORDS = {
     **MEANINGS,
     "selected": "chosen by cross-validation",
     "internal+shifted": "trained again with the home cases and those of the patients",
+    "sequential": "the training at home goes on with the patients alone",
+    "shifted-only": "trained from the rung's weights on the patients alone",
 }
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from medtransfer.data.cases import Cases, build_cases
 from medtransfer.data.splits import assign_splits
 from medtransfer.models.ladder import find_rung
-from medtransfer.posthoc.adaptation.probe import HomeFeatures
+from medtransfer.posthoc.adaptation.home_features import HomeFeatures
 from medtransfer.runs.config import Transfer
 from medtransfer.runs.embedded.case_features import CaseFeatures
 from medtransfer.runs.embedded.features import read_case_features
@@ -73,10 +73,7 @@ def _of_network(
 
 def _joined(features: CaseFeatures, parts: Sequence[Cases]) -> HomeFeatures:
     """Features of some parts of the cases, in the order of their ids."""
-    names = np.concatenate([part.case_ids for part in parts])
-    values = np.concatenate([features.of(part) for part in parts])
-    order = np.argsort(names)
-    return HomeFeatures(names[order], values[order])
+    return HomeFeatures.joined([HomeFeatures(p.case_ids, features.of(p)) for p in parts])
 
 
 def _no_progress(_images: int) -> None:

@@ -20,7 +20,7 @@ from medtransfer.evaluation.comparison.readers.compare import readers_table
 from medtransfer.evaluation.comparison.readers.judged import READERS_FILE
 from medtransfer.evaluation.comparison.readers.table import Readings
 from medtransfer.files import remove
-from medtransfer.posthoc.adaptation.probe import HomeFeatures
+from medtransfer.posthoc.adaptation.home_features import HomeFeatures
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.study.config import Study
 from medtransfer.tables.schema import write_frame

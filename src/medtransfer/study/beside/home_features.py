@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from medtransfer.data.splits import hospitals, internal_rows
 from medtransfer.errors import StudyError
 from medtransfer.evaluation.comparison.ladder import LadderRun
-from medtransfer.posthoc.adaptation.probe import HomeFeatures
+from medtransfer.posthoc.adaptation.home_features import HomeFeatures
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.study.plan import PlannedRun, StudyData
 

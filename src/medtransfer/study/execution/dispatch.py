@@ -23,6 +23,11 @@ class Job(Protocol):
         """Name of an input that the first such job makes; others wait for it. None if none."""
         ...
 
+    @property
+    def requires(self) -> str | None:
+        """Id of a run that has to end before this one can start; None if none."""
+        ...
+
     def start(self) -> None:
         """Prepare the folder; called before the job is submitted."""
         ...
@@ -114,8 +119,10 @@ def _next(
 ) -> J | None:
     """The first waiting job that can start now, if any."""
     being_made = {job.shared_input for job in active.values()} - inputs - {None}
+    unended = active.keys() | {job.request.run_id for job in waiting}
     for job in waiting:
-        if job.shared_input not in being_made and engine.has_room(job.request):
+        is_ready = job.shared_input not in being_made and job.requires not in unended
+        if is_ready and engine.has_room(job.request):
             return job
         if len(active) >= engine.slots:
             return None

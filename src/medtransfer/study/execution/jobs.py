@@ -49,6 +49,11 @@ class TrainingJob:
         split = self.request.held_out, self.request.retrain_fraction is not None
         return config.model.rung, config.model.pool, drawn, split
 
+    @property
+    def requires(self) -> str | None:
+        """Run whose weights it goes on from."""
+        return self.request.start
+
     @cached_property
     def _progress(self) -> ProgressFile:
         return ProgressFile(self.folder.run(self.request.run_id))
@@ -151,6 +156,11 @@ class PredictionJob:
     @property
     def shared_input(self) -> object | None:
         """No input that others would make."""
+        return None
+
+    @property
+    def requires(self) -> str | None:
+        """No other run."""
         return None
 
     def start(self) -> None:

@@ -46,6 +46,7 @@ def request_of(
         threads=threads,
         tune_only=tune_only,
         looks=looks,
+        start=run.start,
     )
 
 

@@ -105,6 +105,11 @@ def reproduce_run(
             f"Run '{printable(run_id)}' is not finished or not there, so there is nothing to "
             "compare with. `medtransfer status` lists the runs."
         )
+    if request.start is not None:
+        raise StudyError(
+            f"Run {run.run_id} goes on from the weights of run {request.start}, which a repetition "
+            "does not make. Reproduce that run; nothing was run."
+        )
     place = StudyFolder(out or PLACE / run_id)
     place.claim(f"reproduce-{run_id}")
     lease = Lease(place, "repetition")

@@ -79,6 +79,7 @@ def _run_log(run: RunFolder, entry: PlanEntry) -> RunLog | None:
         "shots": request.shots,
         "seed": entry.seed,
         "retrain_fraction": request.retrain_fraction,
+        **({} if request.start is None else {"start": request.start}),
         **flat(request.run.training.scope("identity"), "training"),
         **flat(request.run.data.image.scope("identity"), "image"),
         **flat({k: v for k, v in model.items() if k not in NO_SETTINGS}, "model"),

@@ -15,7 +15,7 @@ from tests.prediction_tables import Site, binary_table
 
 from medtransfer.evaluation.comparison.adaptation.config import AdaptConfig
 from medtransfer.evaluation.comparison.adaptation.curve import arm_curves
-from medtransfer.evaluation.comparison.adaptation.summary import rung_rows
+from medtransfer.evaluation.comparison.adaptation.summary import arm_rows
 from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.posthoc.adaptation.arms import Arm
@@ -40,7 +40,7 @@ def hospital(patients: int, seed: int) -> pl.DataFrame:
 def rows(frame: pl.DataFrame, config: AdaptConfig, settings: EvaluationConfig) -> pl.DataFrame:
     measured = arm_curves(frame, "binary", settings, config, {})
     by_key = {curve.key: curve for curve in measured}
-    made = [vars(row) for row in rung_rows(GridKey("r", 1.0, None, None), [by_key], config)]
+    made = [vars(row) for row in arm_rows(GridKey("r", 1.0, None, None), [by_key], config)]
     return pl.DataFrame(made, infer_schema_length=None)
 
 

@@ -25,7 +25,7 @@ from medtransfer.evaluation.comparison.adaptation.summary import adapt_table
 from medtransfer.evaluation.comparison.evaluate_table import ladder_runs
 from medtransfer.evaluation.scoring.run import WHOLE_CASE, run_arrays
 from medtransfer.evaluation.scoring.tune_fit import fit_on_tune
-from medtransfer.posthoc.adaptation.probe import HomeFeatures
+from medtransfer.posthoc.adaptation.home_features import HomeFeatures
 from medtransfer.tables.schema import write_frame
 
 PROBED = AdaptConfig(patients=(20, 40), draws=2, arms=("intercept", "probe"))

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
-from medtransfer.data.config import Task
+from medtransfer.data.config import TOGETHER, RetrainArm, Task
 from medtransfer.evaluation.comparison.adaptation.adapted_run import (
     SELECTED,
     AdaptedRun,
@@ -38,7 +38,7 @@ from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.metrics.metric import Metric
 from medtransfer.metrics.weighted import SubgroupMetrics, Weighted, evaluate_replicates
 from medtransfer.posthoc.adaptation.arms import AnyArm
-from medtransfer.posthoc.adaptation.probe import HomeFeatures, Vectors
+from medtransfer.posthoc.adaptation.home_features import HomeFeatures, Vectors
 from medtransfer.statistics.bootstrap import Replicates
 from medtransfer.statistics.small_samples import Patients
 from medtransfer.tables.results import MACRO
@@ -46,9 +46,9 @@ from medtransfer.tables.results import MACRO
 PROBABILITY_METRICS = ("nll", "brier", "ece", "calibration_bias")
 DECISION_METRICS = ("auroc", "sensitivity@<point>", "specificity@<point>")
 BENEFIT_METRICS = ("net_benefit@<risk>",)
-RETRAINED: Literal["internal+shifted"] = "internal+shifted"
+RETRAINED: RetrainArm = TOGETHER
 """Arm of runs that were trained with the home cases and those of the patients together."""
-CurveArm = AnyArm | Literal["selected", "internal+shifted"]
+CurveArm = AnyArm | RetrainArm | Literal["selected"]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class ArmKey:
 
     Attributes:
         cohort: The hospital.
-        arm: The arm, `SELECTED` or `RETRAINED`.
+        arm: The arm, `SELECTED`, or a way to train again.
         patients: 0 for `carried`.
     """
 
@@ -108,6 +108,7 @@ def arm_curves(
     tested: Mapping[str, pl.Series],
     *,
     features: HomeFeatures | None = None,
+    fit: TuneFit | None = None,
 ) -> Iterator[ArmCurve]:
     """Measure every arm of one run at its shifted hospitals.
 
@@ -118,9 +119,10 @@ def arm_curves(
         config: Arms, numbers of patients, draws.
         tested: Hospital to the ids of its cases that test, where that is given.
         features: Of the network, for `probe`; None if there are none.
+        fit: Thresholds and calibrators to carry; fitted on the tuning split by default.
     """
     run = run_arrays(predictions, task)
-    fit = fit_on_tune(run, evaluation.operating_points)
+    fit = fit or fit_on_tune(run, evaluation.operating_points)
     ids = run.frame["case_id"].to_numpy().astype(np.str_)
     values = None if features is None else features.of(ids)
     for cohort, cases in run.test_cases().items():
@@ -139,6 +141,8 @@ def retrained_curve(
     evaluation: EvaluationConfig,
     carried: ArmCurve,
     patients: int,
+    *,
+    arm: RetrainArm = RETRAINED,
 ) -> ArmCurve:
     """Measure a run that was trained on a hospital again, with what the home tuning split gave it.
 
@@ -148,6 +152,7 @@ def retrained_curve(
         evaluation: Operating points, decision thresholds, replicates.
         carried: The hospital's curve without retraining, of the same test patients.
         patients: Of the hospital that it was trained on.
+        arm: Way in which it was trained.
     """
     run = run_arrays(predictions, task)
     fit = fit_on_tune(run, evaluation.operating_points)
@@ -155,7 +160,7 @@ def retrained_curve(
     test = run.test_cases()[cohort]
     division = Division(cohort, np.zeros(len(test), dtype=bool), test)
     measurement = Measurement(run, fit, division, evaluation)
-    curve = measurement.curve(ArmKey(cohort, RETRAINED, patients), [carried_run(run, fit)])
+    curve = measurement.curve(ArmKey(cohort, arm, patients), [carried_run(run, fit)])
     curve.pool_patients = carried.pool_patients
     return curve
 
@@ -167,7 +172,9 @@ def _fitted_curves(measurement: "Measurement", config: AdaptConfig) -> Iterator[
     draws: dict[int, list[Draw]] = {size: [] for size in sizes}
     for draw in nested_draws(run, division, sizes, config):
         draws[draw.size].append(draw)
-    arms: list[AnyArm | Literal["selected"]] = [arm for arm in config.arms if arm != "carried"]
+    arms: list[AnyArm | Literal["selected"]] = [
+        arm for arm in config.arms if arm not in ("carried", "sequential", "shifted-only")
+    ]
     arms.append(SELECTED)
     for arm in arms:
         for size in sizes:

@@ -17,8 +17,15 @@ from medtransfer.evaluation.comparison.adaptation.reading import (
 from medtransfer.evaluation.comparison.adaptation.summary import adapt_table
 from medtransfer.evaluation.comparison.evaluate_table import infer_task, ladder_runs
 from medtransfer.evaluation.scoring.config import EvaluationConfig
+from medtransfer.posthoc.adaptation.arms import ARMS, TRAINED_ARMS
 from medtransfer.tables.imported.score_cells import Scores
 from medtransfer.tables.other_predictions import read_other_predictions
+
+WHY = {
+    PROBE: "needs the features of the network",
+    **dict.fromkeys(TRAINED_ARMS, "needs a network to train"),
+}
+"""Needs of the arms that predictions alone cannot have."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +73,10 @@ def adaptation_curves(
         TableError: The table cannot be read or breaks its contract, has no tuning split, or no
             hospital but those of the tuning split.
     """
-    if adapt is not None and PROBE in adapt.arms:
+    beyond = [] if adapt is None else [arm for arm in adapt.arms if arm not in ARMS]
+    if beyond:
         raise ConfigError(
-            "adapt.arms names 'probe', which needs the features of the network, and a table of "
+            f"adapt.arms names {listed(map(repr, beyond))}, which {WHY[beyond[0]]}, and a table of "
             "predictions has none. Leave it out, or set it in a study (adapt: in study.yaml)."
         )
     single = None if task is None else task == "single-label"

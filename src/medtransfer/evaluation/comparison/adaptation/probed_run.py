@@ -1,5 +1,6 @@
 """A run with new heads for a hospital, on the features of its network."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
@@ -14,11 +15,14 @@ from medtransfer.evaluation.scoring.run import WHOLE_CASE, RunArrays
 from medtransfer.evaluation.scoring.tune_fit import TuneFit
 from medtransfer.metrics.kernels.sums import Flags, Floats
 from medtransfer.posthoc.adaptation.arms import ArmFit, LocalCases, identity_calibrator
-from medtransfer.posthoc.adaptation.probe import LocalProbe, Vectors, fit_local_probe
+from medtransfer.posthoc.adaptation.home_features import Vectors
+from medtransfer.posthoc.adaptation.probe import LocalProbe, fit_local_probe
 from medtransfer.posthoc.adaptation.thresholds import expected_threshold
 
 PROBE: Literal["probe"] = "probe"
 NO_FEATURES = "the features of the network could not be had"
+LocalProbes = Mapping[int, LocalProbe | str]
+"""Probe of each target by its number, or the reason that there is none."""
 
 
 def probed_run(
@@ -37,12 +41,39 @@ def probed_run(
         rows: Cases to fit on. [N]
         seed: Of the folds of the cross-validation.
     """
-    if run.single_label:
-        probe = _local_probe(run, features, rows, WHOLE_CASE, seed)
-        return {number: _adapted(run, fit, features, number, probe) for number in run.numbers()}
+    return run_with_probes(run, fit, features, local_probes(run, features, rows, seed))
+
+
+def local_probes(run: RunArrays, features: Vectors | None, rows: Flags, seed: int) -> LocalProbes:
+    """Probe of every target, or of the classes together, as `WHOLE_CASE`.
+
+    Args:
+        run: The predictions.
+        features: As for `probed_run`.
+        rows: Cases to fit on. [N]
+        seed: Of the folds of the cross-validation.
+
+    Returns:
+        The reason in place of a probe that cannot be fitted.
+    """
+    numbers = [WHOLE_CASE] if run.single_label else run.numbers()
+    return {number: _local_probe(run, features, rows, number, seed) for number in numbers}
+
+
+def run_with_probes(
+    run: RunArrays, fit: TuneFit, features: Vectors | None, probes: LocalProbes
+) -> AdaptedRun:
+    """A run with new heads; as carried where one could not be fitted.
+
+    Args:
+        run: The predictions.
+        fit: Fits on its tuning split.
+        features: As for `probed_run`.
+        probes: From `local_probes`.
+    """
     return {
         number: _adapted(
-            run, fit, features, number, _local_probe(run, features, rows, number, seed)
+            run, fit, features, number, probes[WHOLE_CASE if run.single_label else number]
         )
         for number in run.numbers()
     }

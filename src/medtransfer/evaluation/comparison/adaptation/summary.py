@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
-from medtransfer.data.config import Task
+from medtransfer.data.config import RetrainArm, Task
 from medtransfer.errors import plural
 from medtransfer.evaluation.comparison.adaptation.config import AdaptConfig
 from medtransfer.evaluation.comparison.adaptation.curve import (
@@ -24,7 +24,7 @@ from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.evaluation.scoring.estimate import ROUNDING, Estimate, MetricKey, ResultKey
 from medtransfer.metrics.catalog import find_metric
 from medtransfer.metrics.kernels.sums import Floats
-from medtransfer.posthoc.adaptation.probe import HomeFeatures
+from medtransfer.posthoc.adaptation.home_features import HomeFeatures
 from medtransfer.statistics.contrasts import SeedTerm, contrast, seed_term
 from medtransfer.tables.results import ALL
 
@@ -97,7 +97,7 @@ def adapt_table(
 
     Args:
         runs: Runs of any grid; those trained with most labels count. Those that were trained on a
-            hospital again are its arm `internal+shifted`.
+            hospital again are arms by the way in which they were.
         task: How the targets relate to each other.
         evaluation: Operating points, decision thresholds, replicates.
         config: Arms, numbers of patients, draws.
@@ -125,13 +125,13 @@ def adapt_table(
             curves.append({curve.key: curve for curve in measured})
             done += 1
             on_run(done, total)
-        rows += rung_rows(key, curves, config)
+        rows += arm_rows(key, curves, config)
         by_seed = {run.seed: of_run for run, of_run in zip(of_rung, curves, strict=True)}
         rows += retrained_rows(key, by_seed, runs, task, evaluation)
     return adapt_frame(rows)
 
 
-def rung_rows(
+def arm_rows(
     key: GridKey, by_seed: Sequence[Mapping[ArmKey, ArmCurve]], config: AdaptConfig
 ) -> Iterator[AdaptRow]:
     """Rows of one rung.
@@ -169,13 +169,14 @@ def retrained_rows(
         task: How the targets relate to each other.
         evaluation: Operating points, decision thresholds, replicates.
     """
-    groups: dict[tuple[str, float], list[LadderRun]] = {}
+    groups: dict[tuple[RetrainArm, str, float], list[LadderRun]] = {}
     for run in sorted(runs, key=lambda run: (run.key.retrain_fraction or 0.0, run.seed or 0)):
         place = run.key
         same = (place.rung, place.label_fraction) == (key.rung, key.label_fraction)
         if same and place.retrain_fraction and place.held_out and run.seed in by_seed:
-            groups.setdefault((place.held_out, place.retrain_fraction), []).append(run)
-    for (cohort, fraction), of_fraction in groups.items():
+            group = place.arm, place.held_out, place.retrain_fraction
+            groups.setdefault(group, []).append(run)
+    for (arm, cohort, fraction), of_fraction in groups.items():
         start = ArmKey(cohort, CARRIED, 0)
         pairs = [
             (run, by_seed[run.seed][start]) for run in of_fraction if start in by_seed[run.seed]
@@ -185,7 +186,7 @@ def retrained_rows(
         carried = [curve for _, curve in pairs]
         patients = round(fraction * carried[0].pool_patients)
         curves = [
-            retrained_curve(run.predictions(), task, evaluation, curve, patients)
+            retrained_curve(run.predictions(), task, evaluation, curve, patients, arm=arm)
             for run, curve in pairs
         ]
         for metric_key in curves[0].estimates:

@@ -18,7 +18,10 @@ ADAPT_CONTRACT = Contract(
         Column("cohort", "text", "The hospital that the network is adapted to."),
         Column("target", "text", "The target, `macro`, or `case`."),
         Column(
-            "arm", "text", "Way to adapt, `selected` by cross-validation, or `internal+shifted`."
+            "arm",
+            "text",
+            "Way to adapt, `selected` by cross-validation, or a way to train again: "
+            "`internal+shifted`, `sequential`, `shifted-only`.",
         ),
         Column("patients", "integer", "Patients it is fitted on; 0 for `carried`."),
         Column("positives", "number", "Positive cases of these, mean over draws.", filled=False),

@@ -1,0 +1,132 @@
+"""A new head for a hospital: fitted on some of its patients, measured on the others."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from medtransfer.deploy.validation.from_predictions import Recalibration
+from medtransfer.deploy.validation.local_network import LocalNetwork
+from medtransfer.errors import ConfigError, plural
+from medtransfer.evaluation.comparison.adaptation.adapted_run import AdaptedRun
+from medtransfer.evaluation.comparison.adaptation.config import AdaptConfig
+from medtransfer.evaluation.comparison.adaptation.hospital_division import Division, divide
+from medtransfer.evaluation.comparison.adaptation.probed_run import (
+    PROBE,
+    LocalProbes,
+    local_probes,
+    run_with_probes,
+)
+from medtransfer.evaluation.scoring.run import WHOLE_CASE, RunArrays
+from medtransfer.metrics.kernels.sums import Flags, Floats
+from medtransfer.posthoc.adaptation.home_features import HomeFeatures, Vectors
+
+MIN_PATIENTS = 2
+"""Patients to fit on, and to judge by, at least."""
+
+
+@dataclass(frozen=True, eq=False)
+class HospitalProbe:
+    """A probe of a network at a hospital.
+
+    Attributes:
+        network: Predictions of the bundle at home and here.
+        features: Seen by the head; NaN for cases of the home hospital. [N, D]
+        division: Cases of the patients that it is fitted on (`pool`), and of those that judge it.
+        probes: Of each target, or the reason that there is none.
+        adapted: The network with these heads.
+    """
+
+    network: LocalNetwork
+    features: Vectors
+    division: Division
+    probes: LocalProbes
+    adapted: AdaptedRun
+
+    @property
+    def patients(self) -> int:
+        """Number of patients that it is fitted on."""
+        return self.network.run.patients(self.division.pool)
+
+    @property
+    def reasons(self) -> dict[str, str]:
+        """Targets that have no probe, with the reason."""
+        names = self.network.run.names
+        reasons = {n: self._probe(n) for n in range(len(names))}
+        return {names[n]: probe for n, probe in reasons.items() if isinstance(probe, str)}
+
+    def _probe(self, number: int) -> object:
+        return self.probes[WHOLE_CASE if self.network.run.single_label else number]
+
+    def held_out_logits(self) -> Floats:
+        """Logits of all targets under the new heads. [N, T]
+
+        Those of a case that a head was fitted on are of the head that was fitted without its
+        patient in the cross-validation. A target without a probe keeps the network's.
+        """
+        run, pool = self.network.run, self.division.pool
+        usable = pool & np.isfinite(self.features).all(axis=1)
+        logits = run.logits.copy()
+        for number, probe in self.probes.items():
+            scores = self.adapted[number].scores
+            if isinstance(probe, str) or scores is None:
+                continue
+            columns = slice(None) if number == WHOLE_CASE else number
+            logits[:, columns] = scores
+            logits[usable & run.labelled(number), columns] = probe.held_out
+        return logits
+
+    def measured(self) -> Recalibration:
+        """Numbers of the patients that judge it."""
+        network, run, division = self.network, self.network.run, self.division
+        return Recalibration(
+            arm=PROBE,
+            keeps_order=False,
+            fit_patients=self.patients,
+            fit_positives={
+                name: int((division.pool & (run.targets[:, number] == 1)).sum())
+                for number, name in enumerate(run.names)
+            },
+            adapted=self.adapted,
+            test=division.test,
+            numbers=network.measured(network.hospital, division.test, self.adapted, PROBE),
+            reason=next(iter(self.reasons.values()), None),
+        )
+
+
+def fit_hospital_probe(
+    network: LocalNetwork, features: HomeFeatures, seed: int, patients: int | None = None
+) -> HospitalProbe:
+    """Fit a new head on the features of some labelled patients of a hospital.
+
+    Args:
+        network: Predictions of the bundle at home and at the hospital.
+        features: Seen by the head of the hospital's cases.
+        seed: Of the draw of the patients and of the folds.
+        patients: To fit on, about; half of the labelled ones by default. The others judge.
+
+    Raises:
+        ConfigError: There are not so many patients.
+    """
+    run = network.run
+    labelled = network.cases & _labelled(run)
+    total = run.patients(labelled)
+    most = total - MIN_PATIENTS
+    if most < MIN_PATIENTS or (patients is not None and not MIN_PATIENTS <= patients <= most):
+        asked = "" if patients is None else f"{patients} to fit on are asked for, and "
+        allowed = f" (allowed: {MIN_PATIENTS} to {most})" if most >= MIN_PATIENTS else ""
+        raise ConfigError(
+            f"The probe is judged on patients that it was not fitted on: {asked}"
+            f"{plural(total, 'patient')} of {network.hospital} have a label{allowed}."
+        )
+    share = 0.5 if patients is None else patients / total
+    settings = AdaptConfig(pool=share, seed=seed, draws=1)
+    division = divide(run, network.hospital, labelled, settings, None)
+    values = features.of(run.frame["case_id"].to_numpy().astype(np.str_))
+    probes = local_probes(run, values, division.pool, seed)
+    adapted = run_with_probes(run, network.fit, values, probes)
+    return HospitalProbe(network, values, division, probes, adapted)
+
+
+def _labelled(run: RunArrays) -> Flags:
+    """Cases with a label of any target. [N]"""
+    return np.any([run.labelled(number) for number in run.numbers()], axis=0)

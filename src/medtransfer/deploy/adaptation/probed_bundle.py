@@ -1,0 +1,250 @@
+"""A bundle with a new head: facts and entries, where the old head's fits are left out.
+
+Its promised cases are those of the hospital. The home hospital's logits were the old head's, and a
+bundle holds no features to make new ones from.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from typing import Any, cast
+
+import numpy as np
+import polars as pl
+import safetensors.numpy
+
+from medtransfer.deploy.adaptation.child import promises_of, without_levels
+from medtransfer.deploy.adaptation.local_probe import HospitalProbe
+from medtransfer.deploy.bundle.card import bundle_card
+from medtransfer.deploy.bundle.facts.targets import TargetFacts
+from medtransfer.deploy.bundle.gate import GAUSSIAN
+from medtransfer.deploy.bundle.promises import promised_cases
+from medtransfer.deploy.bundle.reader import (
+    CARD,
+    FACTS,
+    PARITY,
+    PROMISED,
+    TRAINING,
+    Bundle,
+    NumpyArrays,
+    array_bytes,
+    detectors_name,
+    onnx_name,
+    promised_frame,
+    weights_name,
+)
+from medtransfer.deploy.bundle.schema import BundleFacts, DeferralRule, TrainingFacts
+from medtransfer.deploy.bundle.training_digests import (
+    DIGEST_BYTES,
+    digest_table,
+    image_digests,
+    patient_digests,
+)
+from medtransfer.deploy.inference.sources import CaseSource
+from medtransfer.deploy.validation.overlap import content_digests
+from medtransfer.errors import BundleError, listed, plural
+from medtransfer.evaluation.comparison.adaptation.adapted_run import AdaptedTarget
+from medtransfer.evaluation.comparison.adaptation.probed_run import PROBE
+from medtransfer.evaluation.scoring.run import WHOLE_CASE, run_arrays
+from medtransfer.posthoc.adaptation.arms import MEANINGS
+from medtransfer.posthoc.adaptation.probe import LocalProbe
+
+KEPT_DETECTORS = (*GAUSSIAN, "residual")
+"""Detectors that read the features alone, which a new head leaves as they are."""
+WEIGHT, BIAS = "head.weight", "head.bias"
+
+
+def probed_entries(
+    bundle: Bundle, probe: HospitalProbe, source: CaseSource
+) -> tuple[BundleFacts, dict[str, bytes], tuple[str, ...]]:
+    """Facts and entries of a bundle with a hospital's probe in place of its head.
+
+    Args:
+        bundle: The parent, of one network.
+        probe: Fitted at the hospital; a target without one keeps what it has.
+        source: The hospital's cases, whose images and patients join the digests of the training.
+
+    Returns:
+        Facts, entries, and sentences on what was changed.
+
+    Raises:
+        BundleError: The parent's weights have no head.
+    """
+    facts = bundle.facts
+    kept = [d for d in facts.detectors if d.name in KEPT_DETECTORS]
+    targets = tuple(
+        _target(target, probe, probe.adapted[number], number)
+        for number, target in enumerate(facts.targets)
+    )
+    case = None if facts.case is None else _case(facts.case, probe)
+    changes = _changes(facts, probe)
+    child = replace(
+        facts,
+        medtransfer=version("medtransfer"),
+        targets=targets,
+        case=case,
+        detectors=tuple(kept),
+        deferral=_deferral(facts.deferral, targets if case is None else (case,)),
+        training=_training(facts, probe),
+        parent=bundle.digest,
+        changes=(*facts.changes, *changes),
+        onnx=None,
+        levels=(),
+    )
+    frame = _hospital_frame(probe)
+    names = [detector.name for detector in kept]
+    run = run_arrays(frame, facts.task)
+    promised = promised_cases([frame], run, names, facts.training.salt)
+    config = probe.network.evaluation
+    child = replace(child, promises=promises_of(promised_frame(child, promised), child, config))
+    left_out = {FACTS, PARITY, onnx_name(0)}
+    entries = {name: data for name, data in bundle.contents().items() if name not in left_out}
+    entries |= {
+        weights_name(0): _with_heads(bundle, probe),
+        detectors_name(0): array_bytes(_kept_arrays(bundle.detectors(0), names)),
+        PROMISED: array_bytes(vars(promised)),
+        TRAINING: _training_entry(bundle, probe, source),
+        CARD: bundle_card(child).encode(),
+    }
+    return child, entries, changes
+
+
+def _replaced(probe: HospitalProbe) -> str:
+    return f"it was fitted to the old head, which was replaced for {probe.network.hospital}"
+
+
+def _target(
+    target: TargetFacts, probe: HospitalProbe, adapted: AdaptedTarget, number: int
+) -> TargetFacts:
+    """Facts of a target under its new head; as they are where it has none."""
+    if adapted.fit.reason is not None:
+        return target
+    run = probe.network.run
+    rows = probe.division.pool & run.labelled(number)
+    target = _without_fits(target, _replaced(probe))
+    return replace(
+        target,
+        prevalence=float(run.truth(number)[rows].mean()),
+        thresholds=dict(adapted.thresholds),
+        missing={**target.missing, **adapted.missing},
+    )
+
+
+def _case(case: TargetFacts, probe: HospitalProbe) -> TargetFacts:
+    if probe.adapted[WHOLE_CASE].fit.reason is not None:
+        return case
+    return _without_fits(case, _replaced(probe))
+
+
+def _without_fits(target: TargetFacts, reason: str) -> TargetFacts:
+    """A target without the calibrators and prediction sets of the old head."""
+    kinds: list[str] = [record.kind for record in target.calibrators]
+    sets = ["sets"] if target.sets else []
+    return replace(
+        target,
+        calibrators=(),
+        calibrator=None,
+        sets=(),
+        missing={**target.missing, **dict.fromkeys([*kinds, *sets], reason)},
+    )
+
+
+def _deferral(rule: DeferralRule, targets: Sequence[TargetFacts]) -> DeferralRule:
+    """The rule without prediction sets where none is left that could defer."""
+    methods = {record.method for target in targets for record in target.sets}
+    return rule if rule.set_method in methods else replace(rule, set_method=None)
+
+
+def _training(facts: BundleFacts, probe: HospitalProbe) -> TrainingFacts:
+    training, hospital = facts.training, probe.network.hospital
+    cases, patients = int(probe.division.pool.sum()), probe.patients
+    return replace(
+        training,
+        cohorts=tuple(dict.fromkeys((*training.cohorts, hospital))),
+        test_cohorts=(hospital,),
+        train_cases=training.train_cases + cases,
+        train_patients=training.train_patients + patients,
+        tune_cases=cases,
+        tune_patients=patients,
+    )
+
+
+def _changes(facts: BundleFacts, probe: HospitalProbe) -> tuple[str, ...]:
+    fitted: list[str] = []
+    run, hospital = probe.network.run, probe.network.hospital
+    patients = plural(probe.patients, "patient")
+    for number, name in enumerate(run.names):
+        of_target = probe.probes[WHOLE_CASE if run.single_label else number]
+        if isinstance(of_target, LocalProbe):
+            fitted.append(
+                f"{name}: {PROBE} ({MEANINGS[PROBE]}), fitted on {patients} of {hospital}, "
+                f"penalty {of_target.penalty:g}; the probabilities are the head's own"
+            )
+    fitted.append("calibrators and prediction sets of the old head were left out")
+    fitted.append(f"the promised cases are those of {hospital} that judged the head")
+    dropped = [d.name for d in facts.detectors if d.name not in KEPT_DETECTORS]
+    if dropped:
+        fitted.append(f"OOD detectors left out, as they read the old head: {listed(dropped)}")
+    fitted += without_levels(facts)
+    if facts.onnx is not None:
+        fitted.append("the network in ONNX was left out: `medtransfer export --onnx` makes it anew")
+    return tuple(fitted)
+
+
+def _hospital_frame(probe: HospitalProbe) -> pl.DataFrame:
+    """The hospital's labelled cases under the new heads: `tune` what they were fitted on."""
+    run, division = probe.network.run, probe.division
+    logits = probe.held_out_logits()
+    has_features = np.isfinite(probe.features).all(axis=1)
+    # the bundle has one network, so that the table has a row for each case of the arrays
+    frame = probe.network.frame.sort("case_id").with_columns(
+        split=pl.Series(np.where(division.pool, "tune", "test").tolist()),
+        **{f"logit_{name}": pl.Series(logits[:, n].copy()) for n, name in enumerate(run.names)},
+    )
+    return frame.filter(pl.Series((division.pool | division.test) & has_features))
+
+
+def _with_heads(bundle: Bundle, probe: HospitalProbe) -> bytes:
+    """The parent's weights with the new heads."""
+    tensors: NumpyArrays = safetensors.numpy.load(bundle.weights(0))
+    if WEIGHT not in tensors or BIAS not in tensors:
+        raise BundleError(f'The weights of bundle "{bundle.path.name}" have no head.')
+    weight, bias = tensors[WEIGHT].copy(), tensors[BIAS].copy()
+    for number, of_target in probe.probes.items():
+        if isinstance(of_target, str):
+            continue
+        if number == WHOLE_CASE:
+            weight, bias = of_target.head.weight.T, of_target.head.bias
+        else:
+            weight[number], bias[number] = of_target.head.weight, of_target.head.bias
+    heads = {
+        name: np.ascontiguousarray(value, dtype=np.float32)
+        for name, value in ((WEIGHT, weight), (BIAS, bias))
+    }
+    # not `array_bytes`, which gives single numbers, as counts of batches, a dimension
+    return cast("bytes", cast("Any", safetensors.numpy).save({**tensors, **heads}))
+
+
+def _kept_arrays(arrays: NumpyArrays, names: Sequence[str]) -> NumpyArrays:
+    """Statistics of the detectors that are kept."""
+    groups = {"gaussians": set(names) & set(GAUSSIAN), "principal": set(names) - set(GAUSSIAN)}
+    return {name: array for name, array in arrays.items() if groups.get(name.partition(".")[0])}
+
+
+def _training_entry(bundle: Bundle, probe: HospitalProbe, source: CaseSource) -> bytes:
+    """Digests of the training, with those of the patients that the heads were fitted on."""
+    digests, pool = bundle.training_digests, probe.division.pool
+    fitted = set(probe.network.run.frame.filter(pl.Series(pool))["case_id"].to_list())
+    cases = [place for place, case in enumerate(source.cases) if case.case_id in fitted]
+    contents = {content for _, content in content_digests(source, cases)}
+    tables = {"images": [*_rows(digests.images), *image_digests(contents, digests.salt)]}
+    if digests.patients is not None:
+        patients = sorted({source.cases[place].patient_id for place in cases})
+        added = patient_digests(patients, digests.salt)
+        tables["patients"] = [*_rows(digests.patients), *added]
+    return array_bytes({name: digest_table(rows) for name, rows in tables.items()})
+
+
+def _rows(table: np.ndarray) -> list[bytes]:
+    content = table.tobytes()
+    return [content[at : at + DIGEST_BYTES] for at in range(0, len(content), DIGEST_BYTES)]
