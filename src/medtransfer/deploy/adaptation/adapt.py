@@ -28,6 +28,7 @@ from medtransfer.evaluation.comparison.adaptation.adapted_run import (
 from medtransfer.evaluation.comparison.adaptation.config import AdaptConfig
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.posthoc.adaptation.arms import ARMS, MEANINGS, MIN_ISOTONIC, AnyArm, Arm
+from medtransfer.tables.values.value_map import ValueMap
 
 UNFITTED = "nothing was changed"
 
@@ -60,6 +61,7 @@ def adapt_bundle(
     arm: str = SELECTED,
     cohort: str | None = None,
     image_root: Path | None = None,
+    values: ValueMap | None = None,
     min_isotonic: int = MIN_ISOTONIC,
     evaluation: EvaluationConfig | None = None,
     on_progress: Progress = no_progress,
@@ -76,6 +78,7 @@ def adapt_bundle(
         arm: A way to adapt, or `selected` by cross-validation.
         cohort: Hospital to take, if the manifest has several.
         image_root: Folder that `path` cells are relative to; the manifest's own by default.
+        values: Values to read in place of others, by column: ``{"sex": {"w": "F", "m": "M"}}``.
         min_isotonic: Positive and negative cases that the arm `isotonic` needs.
         evaluation: Replicates and seed; operating points are the bundle's.
         on_progress: Called with the numbers of images done and to do.
@@ -96,7 +99,12 @@ def adapt_bundle(
         raise ConfigError(f'"{out.name}" is the parent: give the adapted bundle another name.')
     evaluation = bundle_evaluation(model.bundle, evaluation)
     labelled = score_labelled(
-        model, Path(manifest), cohort=cohort, image_root=image_root, on_progress=on_progress
+        model,
+        Path(manifest),
+        cohort=cohort,
+        image_root=image_root,
+        values=values,
+        on_progress=on_progress,
     )
     network = local_network(
         home_predictions(model.bundle),
