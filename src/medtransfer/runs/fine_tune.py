@@ -149,16 +149,18 @@ def goes_on(run: Transfer) -> bool:
     return again is not None and again.arm == SEQUENTIAL
 
 
-def load_start(classifier: Classifier, home: RunFolder) -> None:
+def load_start(classifier: Classifier, home: RunFolder | None) -> None:
     """Load the weights of a finished run, which another one goes on from.
 
     Args:
         classifier: Of the same rung, without low-rank products; changed in place.
-        home: Folder of the finished run.
+        home: Folder of the finished run; None leaves the weights as they are.
 
     Raises:
         StudyError: It is not finished, or its weights are gone or damaged.
     """
+    if home is None:
+        return
     try:
         if not home.is_done():
             raise StudyError("It is not finished.")
@@ -203,7 +205,7 @@ def fine_tune(
     folder: RunFolder,
     on_step: ProgressCallback,
     looks: bool = False,
-    start_head: Callable[[], None] = lambda: None,
+    start_head: Callable[[], None] | None = None,
 ) -> TrainedModel:
     """Train a classifier on a run's cases, in place.
 
@@ -216,7 +218,7 @@ def fine_tune(
         folder: Holds the checkpoints.
         on_step: Called after every step; it may ask to stop.
         looks: Predict test cases at each validation too; nothing is selected by them.
-        start_head: Called before the first step; may set the weights of the head.
+        start_head: Called before the first step, may set the weights of the head; None leaves it.
     """
     to_train, to_test, as_tested = images
     tuning = case_images(cases.tune, to_test, spec)
@@ -250,7 +252,7 @@ def fine_tune(
         checkpoints=CheckpointFolder(folder.checkpoint),
         on_step=on_step,
         after_check=look,
-        at_start=start_head,
+        at_start=start_head or (lambda: None),
     )
     outputs = predict_parts(
         run,

@@ -126,8 +126,7 @@ def transfer(
         planned.require_weights(run.model.rung, built.weights)
     if split.width:
         built.classifier.add_covariates(split.width)
-    if start is not None:
-        load_start(built.classifier, study.run(start))
+    load_start(built.classifier, study.run(start) if start else None)
     trained_parameters = prepare_tuning(built.classifier, run.training.tuning, run.seed)
     classifier = move_to_device(built.classifier, device, run.training, heartbeat)
 
@@ -152,7 +151,7 @@ def transfer(
             folder=folder,
             on_step=on_step,
             looks=looks,
-            start_head=partial(start_head, run, built, split, source, on_step),
+            start_head=None if start else partial(start_head, run, built, split, source, on_step),
         )
 
     if not world().is_main:
@@ -164,8 +163,7 @@ def transfer(
     gather_looks(folder)
     cost = cost_of(model.state, built, run, len(split.train), trained_parameters)
     folder.write_outcome(predictions, replace(cost, precision_choice=decision.sentence))
-    covariates = run.model.covariates
-    predicted = PredictedCases(frame, facts, run.data, covariates, tune_only=tune_only)
+    predicted = PredictedCases(frame, facts, run.data, run.model.covariates, tune_only=tune_only)
     trained_on = training_digest(frame, facts, run.data, run.training_columns)
     identity = run_id(run, trained_on, built.weights)
     write_tested(folder, identity, predicted.cohorts)

@@ -108,7 +108,7 @@ def write_study_tables(
     if _is_collected(folder, key):
         return
     # trained otherwise than the ladder, they are in adaptation curves alone
-    done = [run for run in done if run not in apart]
+    done = [run for run in done if run.cell.key.arm == TOGETHER]
     if not done:
         return
     read = read_predictions_of_runs([(folder.run(run.run_id), run.predicted) for run in done])
