@@ -305,6 +305,7 @@ def with_change(config: type[Settings], name: str) -> Transfer | None:
         TrainingConfig: lambda new: {"training": new(run.training)},
         LossConfig: lambda new: {"training": _at(run.training, loss=new(run.training.loss))},
         TuningConfig: lambda new: {"training": _at(run.training, tuning=new(run.training.tuning))},
+        GrowthConfig: lambda new: {"training": _at(run.training, growth=new(GrowthConfig()))},
         EvaluationConfig: lambda new: {"evaluation": new(run.evaluation)},
     }
     if config is Transfer:

@@ -106,6 +106,7 @@ TORCH = {
     "training.mitigation.balance",
     "training.optim",
     "training.step",
+    "training.thaw",
 }
 """The only modules that load torch. No other does, whatever it imports."""
 

@@ -163,6 +163,7 @@ def start_head(
     built: BuiltClassifier,
     cases: RunCases,
     source: FeatureSource,
+    *,
     on_step: ProgressCallback,
 ) -> None:
     """Set the head of a classifier that is to be fine-tuned to its linear probe, if that is asked.
