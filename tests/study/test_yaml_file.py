@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from medtransfer.errors import ConfigError
-from medtransfer.study.yaml_file import read_study
+from medtransfer.study.yaml_file import read_evaluation_config, read_pretrain, read_study
 
 GOOD = """\
 name: chest
@@ -99,6 +99,10 @@ def test_settings_that_conflict_are_all_named(tmp_path: Path) -> None:
         (("rungs:", "training: {steps: 5}\nrungs:"), "checks is 10, more than steps (5)"),
         (("targets", "split: {tune_fraction: .6, test_fraction: .5}\n  targets"), "together are"),
         (("rungs:", "evaluation: {operating_points: [sens900]}\nrungs:"), "operating_points"),
+        (
+            ("rungs:", "evaluation: {metrics: core}\nrungs:"),
+            "holds core (allowed: a list). Write evaluation.metrics: [core]",
+        ),
         (("rungs:", "evaluation: {healthy_targets: [edema]}\nrungs:"), "Did you mean 'Edema'?"),
         (("rungs:", "evaluation: {intersections: [[sex, age]]}\nrungs:"), "which is no attribute"),
     ],
@@ -194,3 +198,15 @@ def test_the_schema_accepts_what_we_accept_and_flags_what_we_refuse() -> None:
     for key, value in (("surprise", 1), ("label_fractions", [2]), ("seeds", ["x"])):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate({**good, key: value}, schema)
+
+
+def test_a_file_of_each_kind_that_is_not_there_is_called_by_its_name(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r'Study file ".*" does not exist. `medtransfer init'):
+        read_study(tmp_path / "x.yaml")
+    with pytest.raises(ConfigError, match=r'Recipe ".*" does not exist. docs/how-to/pretrain.md'):
+        read_pretrain(tmp_path / "x.yaml")
+    with pytest.raises(ConfigError, match=r'Settings file ".*" does not exist. It is YAML with'):
+        read_evaluation_config(tmp_path / "x.yaml")
+    (tmp_path / "x.csv").write_text("a\n1\n")
+    with pytest.raises(ConfigError, match=r'"x.csv" is a table, not a settings file'):
+        read_evaluation_config(tmp_path / "x.csv")

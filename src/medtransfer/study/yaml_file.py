@@ -14,6 +14,15 @@ from medtransfer.tables.schema import ENDINGS
 from medtransfer.yaml_text import YamlPath, read_yaml
 
 MAX_BYTES = 1_000_000
+FILES: dict[type[Settings], tuple[str, str]] = {
+    Study: ("Study file", "`medtransfer init MANIFEST` writes one."),
+    Pretrain: ("Recipe", "docs/how-to/pretrain.md shows one."),
+    EvaluationConfig: (
+        "Settings file",
+        "It is YAML with settings as under `evaluation:` in study.yaml, e.g. `replicates: 1000`.",
+    ),
+}
+"""Name of a file of each kind, and what to do where it is missing."""
 Schema = dict[str, Any]  # JSON schema, as pydantic makes it
 Model = TypeVar("Model", bound=Settings)
 
@@ -56,7 +65,7 @@ def read_evaluation_config(path: Path | None) -> EvaluationConfig:
 
 
 def _read(path: Path, model: type[Model]) -> Model:
-    content, lines = _parse(path)
+    content, lines = _parse(path, model)
     try:
         return model.model_validate(content)
     except ValidationError as error:
@@ -85,18 +94,18 @@ def resolve_paths(study: Study, folder: Path) -> Study:
     return study.model_copy(update={"data": data, "rungs": rungs, "readings": readings})
 
 
-def _parse(path: Path) -> tuple[Any, dict[YamlPath, int]]:
+def _parse(path: Path, model: type[Settings]) -> tuple[Any, dict[YamlPath, int]]:
+    noun, advice = FILES[model]
+    kind = noun[0].lower() + noun[1:]
     if path.is_dir():
-        raise ConfigError(f'"{path}" is a folder. Name the study file in it, e.g. study.yaml.')
+        example = ", e.g. study.yaml" if model is Study else ""
+        raise ConfigError(f'"{path}" is a folder. Name the {kind} in it{example}.')
     if not path.is_file():
-        raise ConfigError(
-            f'Study file "{path}" does not exist. `medtransfer init MANIFEST` writes one.'
-        )
+        raise ConfigError(f'{noun} "{path}" does not exist. {advice}')
     if path.suffix.lower() in ENDINGS:
-        raise ConfigError(
-            f'"{path.name}" is a table, not a study file. `medtransfer init {path.name}` writes '
-            "one from a manifest."
-        )
+        if model is Study:
+            advice = f"`medtransfer init {path.name}` writes one from a manifest."
+        raise ConfigError(f'"{path.name}" is a table, not a {kind}. {advice}')
     return read_yaml(path, MAX_BYTES)
 
 
@@ -134,7 +143,10 @@ def _sentence(item: dict[str, Any], schema: Schema) -> str:  # an error of pydan
             return str(item["ctx"]["error"])
         case _:
             values = _allowed(_at(schema, loc)) or str(item["msg"])
-            hint = suggestion(value, _choices(_at(schema, loc)))
+            level = _at(schema, loc)
+            hint = suggestion(value, _choices(level))
+            if level.get("type") == "array" and isinstance(item["input"], str | int | float):
+                hint = f"Write {name}: [{value}]"  # YAML takes a single word for text
             return f"{name} holds {value} (allowed: {values}){'. ' + hint if hint else ''}"
 
 
