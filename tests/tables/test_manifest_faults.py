@@ -50,8 +50,14 @@ def test_all_faults_of_columns_and_cells_are_in_one_error(tmp_path: Path) -> Non
         "  - 'split' holds 'training' in 1 row, first in row 2 (allowed: train, tune, test)",
         "  - attribute 'sex' is not a column",
         "  - 'Edema' holds 'yes' in 2 rows, first in row 2 (allowed: 1, 0, -1, empty)",
-        "  - 'Edema' holds '1.5' in 1 row, first in row 3 (allowed: 1, 0, -1, empty)",
-        "  - 'Pneumonia' holds 'present' in 1 row, first in row 4 (allowed: 1, 0, -1, empty)",
+        (
+            "  - 'Edema' holds '1.5' in 1 row, first in row 3 (allowed: 1, 0, -1, empty); "
+            "say what words mean with --values Edema=WORD:1,WORD:0"
+        ),
+        (
+            "  - 'Pneumonia' holds 'present' in 1 row, first in row 4 (allowed: 1, 0, -1, empty); "
+            "say what words mean with --values Pneumonia=WORD:1,WORD:0"
+        ),
         "  - target 'Pneumothorx' is not a column. Did you mean 'Pneumonia'?",
         "  - 'image_id' is not unique: 1 value repeated in rows 2, 4",
         "  - 1 case with images of different 'split', rows 2, 3, 4",
@@ -183,11 +189,17 @@ def test_float_ids_are_refused_because_their_spelling_is_lost(tmp_path: Path) ->
     assert "'patient_id' is stored as numbers with decimals; store ids as text" in text
 
 
-def test_true_and_false_are_no_labels(tmp_path: Path) -> None:
+def test_true_and_false_are_labels_by_their_type_and_words_as_text(tmp_path: Path) -> None:
     columns = {"image_id": ["a"], "path": ["a"], "case_id": ["c"], "patient_id": ["p"]}
     frame = pl.DataFrame({**columns, "cohort": ["A"], "Edema": [True]})
-    text = parquet_complaint(tmp_path, frame, targets=["Edema"])
-    assert "'Edema' holds 'true' in 1 row, first in row 1" in text
+    text = frame.with_columns(pl.col("Edema").cast(pl.String))
+    said = parquet_complaint(tmp_path, text, targets=["Edema"])
+    assert "'Edema' holds 'true' in 1 row, first in row 1" in said
+    assert "say what words mean with --values Edema=WORD:1,WORD:0" in said
+    write_frame(frame, tmp_path / "typed.parquet")
+    read = read_manifest(tmp_path / "typed.parquet", targets=["Edema"])
+    assert read.frame["Edema"].to_list() == ["1"]
+    assert read.notes == ("'Edema': read as 1: 'true' in 1 row.",)
 
 
 def test_escape_sequences_of_cells_and_headers_are_not_sent_to_the_terminal(

@@ -35,6 +35,7 @@ from medtransfer.sizes.image_size import ImageSize, height_width, pixel_count
 from medtransfer.tables.manifest import Manifest, read_manifest
 from medtransfer.tables.schema import rows_of
 from medtransfer.tables.values.ages import with_age_groups
+from medtransfer.tables.values.value_map import study_notes, values_of_study
 from medtransfer.training.bit_hyperrule import resolution
 
 
@@ -111,19 +112,20 @@ def read_run_manifest(data: DataConfig, *, images: bool = True) -> Manifest:
     Raises:
         TableError: It does not keep its contract.
     """
-    manifest = read_manifest(
-        data.manifest,
-        targets=(*data.names, *data.outlier_classes),
-        class_column=data.class_column,
-        attributes=(*data.attributes, *data.split.group_columns, *data.levels),
-        image_root=data.image_root,
-        values=data.values,
-        fractions=data.fractional,
-        images=images,
-    )
+    with values_of_study():
+        manifest = read_manifest(
+            data.manifest,
+            targets=(*data.names, *data.outlier_classes),
+            class_column=data.class_column,
+            attributes=(*data.attributes, *data.split.group_columns, *data.levels),
+            image_root=data.image_root,
+            values=data.values,
+            fractions=data.fractional,
+            images=images,
+        )
     require_whole_units(manifest.frame, data.manifest, data.levels)
     _, ages = with_age_groups(manifest.frame, data.attributes)
-    notes = (*manifest.notes, *ages, *fraction_notes(manifest.frame, data))
+    notes = study_notes((*manifest.notes, *ages, *fraction_notes(manifest.frame, data)))
     manifest = replace(manifest, notes=notes)
     manifest = set_outliers_apart(manifest, data)
     return manifest if images else manifest.without_images()

@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from medtransfer.data.cases import proposed_attributes
+from medtransfer.data.images.scan import absence_text, absent_files
 from medtransfer.data.sources.catalog import label_tellers
 from medtransfer.errors import StudyError, TableError, listed
 from medtransfer.files import write_text
@@ -24,8 +25,6 @@ from medtransfer.tables.guessed_targets import (
 )
 from medtransfer.tables.manifest import (
     Manifest,
-    absence_text,
-    absent_files,
     free_columns,
     label_text,
     read_manifest,

@@ -32,11 +32,20 @@ from medtransfer.tables.schema import (
     without_blanks,
     wrong_cells,
 )
-from medtransfer.tables.values.missing_words import missing_words, without_words
+from medtransfer.tables.values.missing_words import (
+    missing_words,
+    patient_faults,
+    without_words,
+)
 from medtransfer.tables.values.names import ALLOWED_NAME, can_be_shown
 from medtransfer.tables.values.reading import Roles, read_cells
 from medtransfer.tables.values.spellings import unicode_faults
-from medtransfer.tables.values.value_map import ValueMap, absent_columns, map_values
+from medtransfer.tables.values.value_map import (
+    ValueMap,
+    absent_columns,
+    map_values,
+    words_advice,
+)
 
 SPLITS = ("train", "tune", "test")
 LABEL_CELLS = ("1", "0", "-1", "empty")
@@ -104,8 +113,6 @@ MANIFEST_CONTRACT = Contract(
 )
 OUTSIDE_ROOT = r"^(?s:[/\\]|.:)|(^|[/\\])\.\.([/\\]|$)"
 """A path that is absolute, on POSIX or on Windows, or that contains `..`."""
-LOOKED_AT = 1_000
-"""Rows whose files are looked for before all are read; a network drive takes a second for them."""
 SIDES = ("view", "laterality")
 """Reserved columns that may be reported by."""
 RESERVED = frozenset(column.name for column in MANIFEST_CONTRACT.columns)
@@ -178,7 +185,8 @@ def read_manifest(
         TableError: The table does not keep its contract.
     """
     path = Path(path)
-    table = read_noted_frame(path, MANIFEST_CONTRACT, skip=("image",))
+    named = [*([class_column] if class_column else targets), *attributes]
+    table = read_noted_frame(path, MANIFEST_CONTRACT, skip=("image",), named=named)
     frame = table.frame
     embedded = path.suffix.lower() == ".parquet" and "image" in pl.read_parquet_schema(path)
     roles = Roles(() if class_column else targets, class_column, targets, attributes)
@@ -197,37 +205,11 @@ def read_manifest(
     faults += named_column_faults(frame, class_column, targets, attributes, fractions=fractions)
     frame = typed(frame, MANIFEST_CONTRACT)
     faults += duplicates(frame, ["image_id"]) + unicode_faults(frame) + _case_faults(frame)
+    faults += patient_faults(frame)
     faults += _frame_faults(frame) + ([] if embedded else _path_faults(frame))
     raise_faults(MANIFEST_CONTRACT, path, faults)
     root = (image_root or path.parent).resolve()
     return Manifest(_by_image(frame), path, root, embedded, (*table.notes, *notes, *cells.notes))
-
-
-def absent_files(manifest: Manifest) -> pl.DataFrame:
-    """Rows whose path names no file, of at most `LOOKED_AT` rows, evenly over the table.
-
-    Empty for a manifest that holds its images.
-    """
-    if manifest.embedded:
-        return manifest.frame.head(0)
-    rows = manifest.frame.gather_every(max(1, -(-len(manifest) // LOOKED_AT)))
-    return rows.filter([not (manifest.root / path).is_file() for path in rows["path"]])
-
-
-def looked_at(manifest: Manifest) -> int:
-    """Number of rows whose files `absent_files` looks for."""
-    return -(-len(manifest) // max(1, -(-len(manifest) // LOOKED_AT)))
-
-
-def absence_text(manifest: Manifest, absent: pl.DataFrame) -> str:
-    """``64 of 64 rows looked at name no file below "images", first in row 2``."""
-    if not manifest.root.is_dir():
-        return f'"{manifest.root}" is not a folder'
-    name = "names" if len(absent) == 1 else "name"
-    return (
-        f"{len(absent):,} of {plural(looked_at(manifest), 'row')} looked at {name} no file below "
-        f'"{manifest.root}", {rows_of(absent)}'
-    )
 
 
 def manifest_faults(frame: pl.DataFrame) -> list[str]:
@@ -242,8 +224,8 @@ def manifest_faults(frame: pl.DataFrame) -> list[str]:
     if faults:
         return faults
     frame = without_blanks(typed(frame, MANIFEST_CONTRACT))
-    case_faults = [*duplicates(frame, ["image_id"]), *unicode_faults(frame), *_case_faults(frame)]
-    return case_faults + ([] if "image" in frame.columns else _path_faults(frame))
+    faults = [*duplicates(frame, ["image_id"]), *unicode_faults(frame), *_case_faults(frame)]
+    return faults + ([] if "image" in frame.columns else _path_faults(frame))
 
 
 def label_text(column: str) -> pl.Expr:
@@ -321,12 +303,16 @@ def named_column_faults(
 
 
 def _label_faults(frame: pl.DataFrame, name: str, *, fractions: bool) -> list[str]:
+    cells, allowed = frame, [*LABEL_CELLS]
     if fractions:
         cells = frame.with_columns(pl.when(~is_fraction(name)).then(pl.col(name)).alias(name))
-        return _other_cells(cells, name, ["1", "0", "-1"], [*LABEL_CELLS, "a number from 0 to 1"])
-    faults = _other_cells(frame, name, ["1", "0", "-1"], LABEL_CELLS)
+        allowed.append("a number from 0 to 1")
+    faults = _other_cells(cells, name, ["1", "0", "-1"], allowed)
+    is_word = ~label_text(name).str.contains(r"^[-+]?[\d.,]+$")
+    if faults and frame.select(is_word.any()).item():
+        faults[-1] = f"{faults[-1]}; {words_advice(name)}"
     soft = frame.select(is_fraction(name).sum()).item()
-    if soft:
+    if soft and not fractions:
         faults.append(SOFT_LABELS.format(name=printable(name, 80), rows=plural(soft, "row")))
     return faults
 

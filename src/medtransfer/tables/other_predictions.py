@@ -19,7 +19,6 @@ from medtransfer.tables.imported.score_cells import (
     TARGET,
     Scores,
     columns_with,
-    patient_faults,
     score_faults,
     word_faults,
 )
@@ -40,8 +39,9 @@ from medtransfer.tables.schema import (
     read_noted_frame,
     typed,
 )
+from medtransfer.tables.values.missing_words import patient_faults
 from medtransfer.tables.values.reading import Roles, read_cells
-from medtransfer.tables.values.spellings import id_notes
+from medtransfer.tables.values.spellings import id_notes, twin_faults
 from medtransfer.tables.values.value_map import ValueMap, absent_columns, map_values
 
 ROUNDING = 1e-6
@@ -156,9 +156,8 @@ def read_other_predictions(
     single = targets_are_exclusive(frame) if single_label is None else single_label
     faults = _class_faults(frame) if single else []
     frame, converted = _with_logits(frame, scores, single_label=single)
-    raise_faults(
-        PREDICTIONS_CONTRACT, path, [*faults, *check_predictions(frame), *_cohort_faults(frame)]
-    )
+    faults += [*check_predictions(frame), *_cohort_faults(frame), *twin_faults(frame)]
+    raise_faults(PREDICTIONS_CONTRACT, path, faults)
     notes = (*table.notes, *notes, *id_notes(frame), *converted)
     return ImportedPredictions(frame.drop(ROW), notes, labelled)
 
@@ -283,9 +282,7 @@ def _with_defaults(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
 
 
 def _with_numbers(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
-    """Labels that are true or false as 1 and 0, decimal commas as points, and a note on these."""
-    flags = [n for n in columns_with(frame, TARGET) if frame.schema[n] == pl.Boolean()]
-    frame = frame.with_columns(pl.col(flags).cast(pl.Int64)) if flags else frame
+    """Numbers with decimal commas as numbers with points, and a note on them."""
     prefixes = (TARGET, LOGIT, PROBABILITY, OOD_PREFIX)
     texts = [n for n in frame.columns if n.startswith(prefixes) and frame.schema[n] == pl.String()]
     frame, decimal = with_points(frame, texts)

@@ -7,7 +7,7 @@ the header is row 1 and the first image row 2; in a Parquet file the first row i
 
 import io
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -26,7 +26,7 @@ from medtransfer.tables.chunks import (
     rows_where,
     with_blank_cells,
 )
-from medtransfer.tables.csv_reader import TextTable, read_text_table
+from medtransfer.tables.csv_reader import TextTable, expected_names, read_text_table
 from medtransfer.tables.spreadsheet_guard import guarded, unguarded
 from medtransfer.tables.text_format import plain_headers
 from medtransfer.tables.values.names import ALLOWED_ID, ALLOWED_NAME, is_no_id, is_no_name
@@ -109,7 +109,9 @@ def read_frame(path: Path, contract: Contract, skip: Sequence[str] = ()) -> pl.D
     return table.frame
 
 
-def read_noted_frame(path: Path, contract: Contract, skip: Sequence[str] = ()) -> TextTable:
+def read_noted_frame(
+    path: Path, contract: Contract, skip: Sequence[str] = (), named: Collection[str] = ()
+) -> TextTable:
     """Read a CSV or Parquet file; every CSV cell as text, with a `ROW` column in front.
 
     Text loses the blanks around it, and a cell with nothing else is null, quoted or not.
@@ -119,6 +121,7 @@ def read_noted_frame(path: Path, contract: Contract, skip: Sequence[str] = ()) -
             text are found in the file.
         contract: Its name is used in messages, its columns tell the separator.
         skip: Columns of a Parquet file that are not read (images).
+        named: Further columns that are asked for: blanks around a header do not hide them.
 
     Raises:
         TableError: The file is missing, of another format, not UTF-8, ragged, too large, or has no
@@ -129,19 +132,19 @@ def read_noted_frame(path: Path, contract: Contract, skip: Sequence[str] = ()) -
         raise TableError(f"{what} is a folder. Give the path of a table ({', '.join(ENDINGS)}).")
     if not path.is_file():
         raise TableError(f'{what} does not exist (looked for "{path}").')
+    names = [*(column.name for column in contract.columns), *named]
     match path.suffix.lower():
         case ".csv" | ".tsv":
-            names = [column.name for column in contract.columns]
             ids = [column.name for column in contract.columns if column.kind == "text"]
             table = _numbered(read_text_table(path, what, names, ids=ids), what)
             frame = unguarded(table.frame) if contract.spreadsheet else table.frame
         case ".xlsx":
-            names = [column.name for column in contract.columns]
             table = _numbered(read_workbook(path, what, names), what)
             frame = table.frame
         case ".parquet":
             nested, notes = _nested_columns(path, what)
             frame = read_parquet(path, what, [*skip, *nested])
+            frame = frame.rename(expected_names(frame.columns, names))
             table = _numbered(TextTable(frame, notes, first_row=1), what)
             frame = table.frame
         case other:

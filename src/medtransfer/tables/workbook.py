@@ -15,6 +15,8 @@ from medtransfer.tables.text_format import SampleRow, header_row
 
 UNNAMED = "__UNNAMED__"
 """Start of the name of a column without a header."""
+MIDNIGHT = r"^(\d{4}-\d{2}-\d{2}) 00:00:00$"
+"""A date, as the reader gives it back."""
 SAMPLE_ROWS = 50
 """Rows of a sheet among which the header is looked for."""
 ERROR_CELL = re.compile(rb"""<(?:\w+:)?c\b[^>]*\bt\s*=\s*["']e["']""")
@@ -72,6 +74,7 @@ def read_workbook(path: Path, what: str, expected: Collection[str] = ()) -> Text
     names = [cell or f"{UNNAMED}{place}" for place, cell in enumerate(header.cells)]
     require_distinct(names, what)
     frame = filled[name].slice(header.line)
+    frame = frame.with_columns(pl.col(pl.String).str.replace(MIDNIGHT, "$1"))
     frame = frame.rename(dict(zip(frame.columns, names, strict=True)))
     frame = frame.rename(expected_names(names, expected))
     return TextTable(frame, tuple(notes), first_row=header.line + 1)

@@ -140,3 +140,31 @@ def test_columns_that_differ_in_spelling_alone_are_named(tmp_path: Path) -> None
         f"{names} differ in spelling alone and stay 2 columns: give them one name if they are one."
         for names in ("Sex, sex", "Mass, mass")
     ]
+
+
+def test_patients_that_two_cohorts_have_are_counted_however_they_are_written(
+    tmp_path: Path,
+) -> None:
+    paths: list[Path] = []
+    for cohort, patients in (("north", ["0012", "P7", "9"]), ("south", ["12", "p-7", "10"])):
+        path = tmp_path / f"{cohort}.csv"
+        rows = [f"{n},{n}.png,{n},{who},{cohort},1\n" for n, who in enumerate(patients)]
+        path.write_text("image_id,path,case_id,patient_id,cohort,mass\n" + "".join(rows))
+        paths.append(path)
+    (note,) = [note for note in combine(paths).notes if "patient id" in note]
+    assert note.startswith("2 patient ids of several cohorts, written alike or nearly: with their")
+    assert not any("0012" in note for note in combine(paths).notes)
+
+
+def test_values_of_a_join_are_said_to_be_of_all_manifests(tmp_path: Path) -> None:
+    paths: list[Path] = []
+    for cohort, sexes in (("north", ["F", "M"]), ("south", ["M", "M"])):
+        path = tmp_path / f"{cohort}.csv"
+        rows = [f"{n},{n}.png,{n},{cohort}{n},{cohort},{sex}\n" for n, sex in enumerate(sexes)]
+        path.write_text("image_id,path,case_id,patient_id,cohort,sex\n" + "".join(rows))
+        paths.append(path)
+    notes = combine(paths).notes
+    assert any(
+        note.startswith("south: 'sex': 'M' in 2 rows: the column does not") for note in notes
+    )
+    assert any(note.startswith("--values of join changes all manifests alike") for note in notes)

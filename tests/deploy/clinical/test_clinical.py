@@ -362,3 +362,16 @@ def test_values_of_a_few_training_cases_leave_in_no_bundle(
     with pytest.raises(StudyError, match="sees sex, with a value of fewer than 10000 training"):
         export_bundle(study, tmp_path / "b.medt", rung="scratch/r14x0.5@covariates")
     export_bundle(study, tmp_path / "b.medt", rung="scratch/r14x0.5")
+
+
+def test_words_that_are_read_as_others_are_said_and_others_counted(tmp_path: Path) -> None:
+    source = case_source(pictures(tmp_path), "auto", images_per_case=1)
+    own = tmp_path / "clinical.csv"
+    pl.DataFrame({"case_id": ["a", "b", "c"], "sex": ["w", "m", "k.A."]}).write_csv(own)
+    notes = ClinicalData(ENCODING, own).notes(source)
+    assert any(note.startswith("'sex': read as F:") for note in notes)
+    assert any(note.startswith("'sex': read as missing: 'k.A.'") for note in notes)
+    pl.DataFrame({"case_id": ["a", "b", "c"], "sex": ["K", "K", "K"]}).write_csv(own)
+    notes = ClinicalData(ENCODING, own).notes(source)
+    assert not any("--values" in note for note in notes)
+    assert any("a value that training lacks in 3 cases of 3" in note for note in notes)

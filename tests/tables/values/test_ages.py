@@ -7,7 +7,7 @@ import pytest
 
 from medtransfer.data.cases import proposed_attributes, reported_attributes
 from medtransfer.data.sources.cells import with_age
-from medtransfer.tables.values.ages import age_groups
+from medtransfer.tables.values.ages import AgeRange, age_groups, age_range
 
 
 @pytest.mark.parametrize(
@@ -129,3 +129,22 @@ def test_ages_are_proposed_and_reported_in_bands_and_stay_numbers_elsewhere() ->
     groups = reported_attributes(frame, ["age"], 10)["age"].value_counts().sort("age")
     assert groups.rows() == [("20-39", 20), ("40-59", 20), ("60-79", 20)]
     assert frame["age"].n_unique() == 60
+
+
+@pytest.mark.parametrize(
+    ("text", "low", "high"),
+    [
+        ("60 to 69", 60, 69),
+        ("(60, 70]", 61, 70),
+        ("[60, 70)", 60, 69),
+        ("[60-70)", 60, 69),
+        ("80 et plus", 80, float("inf")),
+        ("80 y más", 80, float("inf")),
+        ("80 oder älter", 80, float("inf")),
+        ("menor de 1", 0, 0),
+        ("moins de 1 an", 0, 0),
+        ("12 mths", 1, 1),
+    ],
+)
+def test_ranges_and_limits_in_other_words(text: str, low: float, high: float) -> None:
+    assert age_range(text) == AgeRange(low, high)

@@ -158,3 +158,30 @@ def test_f_beside_a_letter_that_is_not_told_is_asked_for() -> None:
     assert "'F' in 1 row, 'N' in 1 row: the column does not tell which sex that is" in note
     assert "--values sex=F:F,N:M or sex=F:M,N:F" in note
     assert _notes("F", "F") == ()
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["hombre", "M"], ["hombre", "M"]),
+        (["varón", "M"], ["varón", "M"]),
+        (["mujer", "hombre", "M"], ["F", "hombre", "M"]),
+        (["mujer", "hombre", "M", "H"], ["F", "M", "F", "M"]),
+        (["homem", "mulher", "H", "M"], ["M", "F", "M", "F"]),
+        (["Mann", "M"], ["M", "M"]),
+        (["woman", "M"], ["F", "M"]),
+    ],
+)
+def test_a_letter_that_is_not_told_is_no_group_of_a_word_beside_it(
+    cells: list[str], expected: list[str]
+) -> None:
+    reading = read_sex(pl.Series("sex", cells * 10))
+    assert reading.cells.to_list()[: len(cells)] == expected
+    if "M" in expected and "hombre" in expected:
+        assert any("'M' in 10 rows: the column does not tell" in note for note in reading.notes)
+        assert any("'hombre' in 10 rows: kept as a group" in note for note in reading.notes)
+
+
+def test_the_option_for_letters_names_each_of_them() -> None:
+    (note,) = read_sex(pl.Series("sex", ["H", "M", "F"] * 10)).notes
+    assert "--values sex=F:…,H:…,M:…, F or M for each" in note

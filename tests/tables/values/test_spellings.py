@@ -10,7 +10,13 @@ from medtransfer import init_study, read_manifest
 from medtransfer.errors import TableError
 from medtransfer.evaluation.comparison.attributes.attribute_table import join_attributes
 from medtransfer.tables.values.folding import plain_word
-from medtransfer.tables.values.spellings import BOTH_SIDES, SIDE_WORDS, one_spelling, read_sides
+from medtransfer.tables.values.spellings import (
+    BOTH_SIDES,
+    SIDE_WORDS,
+    is_rounded_id,
+    one_spelling,
+    read_sides,
+)
 
 DX = ["Mel", "mel", "Mel", "nv", "NV ", "nv", "basal  cell", "Basal cell", "ｎｖ", None]
 
@@ -21,12 +27,12 @@ def test_the_most_frequent_spelling_is_taken_and_the_others_are_named() -> None:
     assert len({*cells.to_list()}) == 4
     (note,) = notes
     assert note == (
-        "'dx': only case, blanks or decimals differ: read 'NV ' as 'nv' in 10 rows, "
+        "'dx': only case, blanks, dashes or decimals differ: read 'NV ' as 'nv' in 10 rows, "
         "'basal  cell' as 'Basal cell' in 10 rows, 'mel' as 'Mel' in 10 rows, 'ｎｖ' as 'nv' in 10 "
         "rows."
     )
     assert one_spelling(pl.Series("dx", DX))[1] == [
-        "'dx': only case, blanks or decimals differ: read 4 spellings."
+        "'dx': only case, blanks, dashes or decimals differ: read 4 spellings."
     ]
 
 
@@ -112,3 +118,24 @@ def test_a_number_and_the_same_with_decimals_are_one_group() -> None:
     cells, notes = one_spelling(pl.Series("grade", ["1", "1.0", "1", "2,0", "10", "1.5"]))
     assert cells.to_list() == ["1", "1", "1", "2,0", "10", "1.5"]
     assert len(notes) == 1
+
+
+def test_other_dashes_and_underscores_are_one_spelling() -> None:
+    cells = pl.Series("dx", ["non-mel", "non–mel", "non‑mel", "a b", "a_b"] * 10)
+    spelled, notes = one_spelling(cells)
+    assert spelled.to_list()[:5] == ["non-mel", "non-mel", "non-mel", "a b", "a b"]
+    assert notes[0].startswith("'dx': only case, blanks, dashes or decimals differ: read")
+
+
+@pytest.mark.parametrize(
+    ("ids", "rounded"),
+    [
+        (["1.23E+15", "7"], [True, False]),
+        (["1234567890123450", "1234567890123460", "12"], [True, True, False]),
+        (["1234567890123450", "1234567890123461"], [False, False]),
+        (["123456789012345", "10"], [False, False]),
+    ],
+)
+def test_long_numbers_that_all_end_in_0_are_rounded(ids: list[str], rounded: list[bool]) -> None:
+    frame = pl.DataFrame({"patient_id": ids})
+    assert frame.select(is_rounded_id("patient_id"))["patient_id"].to_list() == rounded

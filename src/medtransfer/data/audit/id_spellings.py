@@ -12,7 +12,7 @@ from medtransfer.tables.values.ages import MAX_YEARS
 from medtransfer.tables.values.folding import plain_word
 from medtransfer.tables.values.missing_words import missing_words
 from medtransfer.tables.values.sex import names_sex
-from medtransfer.tables.values.spellings import SCIENTIFIC, plain_id
+from medtransfer.tables.values.spellings import is_rounded_id, plain_id
 
 MIN_YEARS_APART = 20
 """Ages of one patient that no follow-up of an imaging archive explains."""
@@ -43,10 +43,12 @@ def id_spellings(placed: pl.DataFrame) -> list[Finding]:
             people = plural(part["key"].n_unique(), "patient")
             sentence = f"{ids} that may be {people}, {where}"
             findings.append(finding_for_rows(code, sentence, rows))
-    rounded = placed.filter(name.str.contains(SCIENTIFIC))
+    rounded = placed.filter(is_rounded_id("patient_id"))
     if not rounded.is_empty():
         count = plural(rounded["patient_id"].n_unique(), "patient id")
-        sentence = f"{count} in scientific notation: a spreadsheet has rounded long numbers"
+        sentence = (
+            f"{count} in scientific notation or ending in 0: a spreadsheet has rounded long numbers"
+        )
         findings.append(finding_for_rows("A019", sentence, rounded))
     return findings + _words_for_missing(placed)
 

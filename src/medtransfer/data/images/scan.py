@@ -21,14 +21,8 @@ from medtransfer.data.images.dicom.transfer_syntaxes import DICOM_RULES
 from medtransfer.data.images.pictures import read_file
 from medtransfer.errors import MAX_LISTED, ImageError, fault_list, plural
 from medtransfer.files import file_stamp
-from medtransfer.tables.manifest import (
-    LOOKED_AT,
-    Manifest,
-    absence_text,
-    absent_files,
-    looked_at,
-)
-from medtransfer.tables.schema import ROW, write_frame
+from medtransfer.tables.manifest import Manifest
+from medtransfer.tables.schema import ROW, rows_of, write_frame
 
 T = TypeVar("T")
 Progress = Callable[[int, int], None]
@@ -42,6 +36,8 @@ SLOW_THREADS, SLOW_SECONDS = 16, 2e-4
 drive; on a disk of this machine threads only wait for each other."""
 AT_ONCE = 500
 """Files that are looked for before the next progress is told."""
+LOOKED_AT = 1_000
+"""Rows whose files are looked for before all are read; a network drive takes a second for them."""
 NEARLY_ALL = 0.95
 """Share of missing files in a sample from which the others are not looked for."""
 ELSEWHERE = "If they are in another folder, set data.image_root or --image-root."
@@ -136,6 +132,33 @@ def _absent(stamps: pl.DataFrame, fresh: list[int]) -> frozenset[int]:
     sizes = stamps["size"].gather(fresh)
     missing = pl.Series(fresh, dtype=pl.Int64).filter(sizes == -1)
     return frozenset(missing.slice(LOOKED_AT).to_list())
+
+
+def absent_files(manifest: Manifest) -> pl.DataFrame:
+    """Rows whose path names no file, of at most `LOOKED_AT` rows, evenly over the table.
+
+    Empty for a manifest that holds its images.
+    """
+    if manifest.embedded:
+        return manifest.frame.head(0)
+    rows = manifest.frame.gather_every(max(1, -(-len(manifest) // LOOKED_AT)))
+    return rows.filter([not (manifest.root / path).is_file() for path in rows["path"]])
+
+
+def looked_at(manifest: Manifest) -> int:
+    """Number of rows whose files `absent_files` looks for."""
+    return -(-len(manifest) // max(1, -(-len(manifest) // LOOKED_AT)))
+
+
+def absence_text(manifest: Manifest, absent: pl.DataFrame) -> str:
+    """``64 of 64 rows looked at name no file below "images", first in row 2``."""
+    if not manifest.root.is_dir():
+        return f'"{manifest.root}" is not a folder'
+    name = "names" if len(absent) == 1 else "name"
+    return (
+        f"{len(absent):,} of {plural(looked_at(manifest), 'row')} looked at {name} no file below "
+        f'"{manifest.root}", {rows_of(absent)}'
+    )
 
 
 def require_files(manifest: Manifest) -> None:

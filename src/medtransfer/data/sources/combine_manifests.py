@@ -7,14 +7,13 @@ from pathlib import Path
 
 import polars as pl
 
+from medtransfer.data.images.scan import absence_text, absent_files
 from medtransfer.data.sources.import_source import WrittenManifest, write_manifest
 from medtransfer.data.sources.source import PATH
 from medtransfer.errors import TableError, fault_list, listed, plural
 from medtransfer.tables.guessed_targets import guessed_targets, label_counts
 from medtransfer.tables.manifest import (
     Manifest,
-    absence_text,
-    absent_files,
     free_columns,
     label_text,
     read_manifest,
@@ -22,9 +21,14 @@ from medtransfer.tables.manifest import (
 from medtransfer.tables.schema import ROW
 from medtransfer.tables.values.folding import name_words
 from medtransfer.tables.values.personal_columns import listed_columns, personal_faults
-from medtransfer.tables.values.value_map import ValueMap, absent_columns
+from medtransfer.tables.values.spellings import plain_id
+from medtransfer.tables.values.value_map import OPTION, ValueMap, absent_columns
 
 IDS = ("image_id", "case_id", "patient_id")
+OF_ALL = (
+    f"{OPTION} of join changes all manifests alike: where hospitals mean different things by one "
+    "word, say it when each is imported."
+)
 
 
 @dataclass(frozen=True)
@@ -114,9 +118,11 @@ def combine(
     whole = pl.concat([_own_ids(frame) for frame in frames], how="diagonal_relaxed")
     notes += [f"{text}. Name the image folders with --image-root." for text in unseen.values()]
     notes = ["Ids were given their cohort in front: cohort/id.", *split_notes, *notes]
+    notes += _shared_patients(frames)
     cell_notes = [
         f"{cohorts_text(manifest)}: {note}" for manifest in manifests for note in manifest.notes
     ]
+    cell_notes += [OF_ALL] if any(OPTION in note for note in cell_notes) else []
     targets, class_column = guessed_targets(whole)
     classes = whole.select(label_text(class_column)).to_series() if class_column else None
     names = targets if classes is None else classes.drop_nulls().unique().sort().to_list()
@@ -180,6 +186,21 @@ def _own_ids(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(
         pl.concat_str("cohort", pl.lit("/"), name).alias(name) for name in IDS
     )
+
+
+def _shared_patients(frames: Sequence[pl.DataFrame]) -> list[str]:
+    """A note on patient ids that several cohorts have, also in another spelling."""
+    ids = [frame.lazy().select("cohort", key=plain_id("patient_id")).unique() for frame in frames]
+    owners = pl.concat(ids).group_by("key").agg(pl.col("cohort").n_unique()).collect()
+    shared = int((owners["cohort"] > 1).sum())
+    if not shared:
+        return []
+    note = (
+        f"{plural(shared, 'patient id')} of several cohorts, written alike or nearly: with their "
+        "cohort in front they count as different patients. If they are the same people, put their "
+        "rows into one table under one cohort."
+    )
+    return [note]
 
 
 def _with_splits(frames: list[pl.DataFrame]) -> tuple[list[pl.DataFrame], list[str]]:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -22,6 +22,7 @@ from medtransfer.tables.values.folding import name_words
 from medtransfer.tables.values.reading import Roles, read_cells
 from medtransfer.tables.values.sex import names_sex, read_sex
 from medtransfer.tables.values.spellings import one_spelling
+from medtransfer.tables.values.value_map import OPTION
 
 MISSING = "missing"
 NO_NUMBER = "no number"
@@ -43,6 +44,19 @@ class ClinicalSource(Protocol):
 
 
 @dataclass(frozen=True)
+class ReadValues:
+    """Clinical data by case, read.
+
+    Attributes:
+        frame: `case_id` and columns of text, null where missing.
+        notes: Sentences on cells that were read otherwise than they are written.
+    """
+
+    frame: pl.DataFrame
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class ClinicalData:
     """Source of the clinical data that a bundle's networks see.
 
@@ -60,23 +74,25 @@ class ClinicalData:
         return [column.name for column in self.encoding.columns]
 
     @cached_property
-    def _given(self) -> pl.DataFrame | None:
-        """Values of the table by case, as text; None where none was given.
+    def _given(self) -> "ReadValues | None":
+        """Values of the table by case; None where none was given.
 
         Raises:
             TableError: It has no `case_id`, or none of the columns.
         """
         if self.table is None:
             return None
-        frame = read_noted_frame(self.table, MANIFEST_CONTRACT).frame
+        table = read_noted_frame(self.table, MANIFEST_CONTRACT)
+        frame = table.frame
         if "case_id" not in frame.columns or not set(self.names) & set(frame.columns):
             raise TableError(
                 f'Table "{self.table.name}" needs a column "case_id", as in the predictions, and '
                 f"the clinical data that the bundle sees: {listed(self.names, 20)}."
             )
-        return self._read(frame)
+        values = self._read(frame)
+        return replace(values, notes=(*table.notes, *values.notes))
 
-    def _read(self, frame: pl.DataFrame) -> pl.DataFrame:
+    def _read(self, frame: pl.DataFrame) -> "ReadValues":
         """`case_id` and the columns that a table has, as a study reads the cells of its manifest.
 
         Letters of sexes are read by the whole table, values in the spelling of the categories.
@@ -84,13 +100,16 @@ class ClinicalData:
         columns = [column for column in self.encoding.columns if column.name in frame.columns]
         names = [column.name for column in columns]
         if not names or frame.is_empty():
-            return frame.select("case_id").unique().clear()
-        frame = read_cells(frame, names, Roles()).frame
+            return ReadValues(frame.select("case_id").unique().clear())
+        cells = read_cells(frame, names, Roles())
+        frame, notes = cells.frame, [*cells.notes]
         for column in columns:
             if column.categories and frame.schema[column.name] == pl.String():
-                spelled, _ = one_spelling(frame[column.name], column.categories)
+                spelled, of_column = one_spelling(frame[column.name], column.categories)
                 frame = frame.with_columns(spelled)
-        return covariate_cells(frame.with_columns(pl.col("case_id").cast(pl.String)), names)
+                notes += of_column
+        frame = frame.with_columns(pl.col("case_id").cast(pl.String))
+        return ReadValues(covariate_cells(frame, names), tuple(notes))
 
     def cells(self, source: CaseSource, cases: Sequence[int]) -> pl.DataFrame:
         """Values of some cases as text, null where there is none.
@@ -105,7 +124,7 @@ class ClinicalData:
         ids = pl.DataFrame({"case_id": [source.cases[case].case_id for case in cases]})
         at_hand = ids.clear()
         if isinstance(source, ManifestSource):
-            at_hand = self._read(source.manifest.frame)
+            at_hand = self._read(source.manifest.frame).frame
         elif isinstance(source, FileSource):
             files = [source.first_file(case) for case in cases]
             at_hand = ids.with_columns(self._of_headers(files))
@@ -116,7 +135,8 @@ class ClinicalData:
         joined = ids
         for name in self.names:
             parts: list[str] = []
-            for number, values in enumerate((self._given, at_hand)):
+            given = None if self._given is None else self._given.frame
+            for number, values in enumerate((given, at_hand)):
                 if values is not None and name in values.columns:
                     part = f"{number} {name}"
                     parts.append(part)
@@ -166,13 +186,13 @@ class ClinicalData:
         ]
 
     def notes(self, source: CaseSource) -> list[str]:
-        """Sentences on values that are missing, or that training lacks; no value is named.
+        """Sentences on values that were read as others, are missing, or that training lacks.
 
         Raises:
             TableError: The table of its own has no row for any case.
         """
         cells = self.cells(source, range(len(source.cases)))
-        sentences = self._matched(source)
+        sentences = [*self._matched(source), *self._reading_notes(source)]
         for column in self.encoding.columns:
             values = cells[column.name]
             missing, unseen = values.null_count(), column.unseen(values)
@@ -187,6 +207,17 @@ class ClinicalData:
                 )
         return sentences
 
+    def _reading_notes(self, source: CaseSource) -> list[str]:
+        """Sentences on cells that were read otherwise than they are written.
+
+        What is kept and unknown to training is counted by `notes`, not quoted.
+        """
+        notes = [] if self._given is None else [*self._given.notes]
+        if isinstance(source, ManifestSource):
+            notes += self._read(source.manifest.frame).notes
+        told = {*source.notes}
+        return [note for note in dict.fromkeys(notes) if OPTION not in note and note not in told]
+
     def _matched(self, source: CaseSource) -> list[str]:
         """A sentence where the table lacks cases that are predicted.
 
@@ -195,7 +226,7 @@ class ClinicalData:
         """
         if self._given is None or self.table is None:
             return []
-        there = {*self._given["case_id"]}
+        there = {*self._given.frame["case_id"]}
         absent = sum(case.case_id not in there for case in source.cases)
         if not absent:
             return []

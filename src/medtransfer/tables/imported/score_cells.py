@@ -11,7 +11,7 @@ from medtransfer.errors import listed, plural
 from medtransfer.tables.guessed_targets import spelled_target, values_option
 from medtransfer.tables.predictions import target_names
 from medtransfer.tables.schema import ROW, rows_of
-from medtransfer.tables.values.missing_words import counted, missing_words
+from medtransfer.tables.values.missing_words import missing_words
 from medtransfer.tables.values.value_map import cell_text
 
 Scores = Literal["logits", "probabilities"]
@@ -49,17 +49,6 @@ def word_faults(frame: pl.DataFrame) -> list[str]:
     ):
         faults.append("a case without a score is counted as not answered: leave its row out")
     return faults
-
-
-def patient_faults(frame: pl.DataFrame) -> list[str]:
-    """Fault of rows whose patient is a word for a missing value, which makes them one patient's."""
-    if frame.schema.get("patient_id") != pl.String() or "case_id" not in frame.columns:
-        return []
-    words = missing_words(frame.unique("case_id")["patient_id"])
-    if not any(count > 1 for count in words.values()):
-        return []
-    fault = f"'patient_id' holds {counted(words, [*words])} of several cases, which would be of one"
-    return [f"{fault} patient. Give each its own id, such as that of the case"]
 
 
 def score_faults(frame: pl.DataFrame, scores: Scores | None) -> list[str]:

@@ -66,9 +66,9 @@ PER_YEAR = {
         "세 살 tahun tuổi"
     ),
     12: (
-        "m mo mos mon month months monat monate monaten mois mes meses mese mesi maand maanden "
-        "månad månader måned måneder kk ay miesiąc miesiące miesięcy měsíc měsíce měsíců мес "
-        "месяц месяца месяцев 月 个月 個月 か月 カ月 ヵ月 ヶ月 ケ月 개월 bulan tháng"
+        "m mo mos mon mth mths month months monat monate monaten mois mes meses mese mesi maand "
+        "maanden månad månader måned måneder kk ay miesiąc miesiące miesięcy měsíc měsíce měsíců "
+        "мес месяц месяца месяцев 月 个月 個月 か月 カ月 ヵ月 ヶ月 ケ月 개월 bulan tháng"
     ),
     52: (
         "w wk wks week weeks woche wochen semaine semaines semana semanas settimana settimane "
@@ -88,9 +88,16 @@ _OLD = r"(?:\s*(?:old|alt|of age))?"
 _SINGLE = re.compile(rf"{_NUMBER}{_UNIT}{_OLD}")
 _SUM = re.compile(rf"{_NUMBER}{_UNIT}\s*(?:,|and|und|et|e)?\s*(\d+){_UNIT}{_OLD}")
 _RANGE = re.compile(rf"{_NUMBER}\s*(?:-|–|—|to|bis|à|a)\s*{_NUMBER}{_UNIT}{_OLD}")
-_OVER = re.compile(rf"(>=|>|≥|over|über|uber)\s*{_NUMBER}{_UNIT}{_OLD}")
-_PLUS = re.compile(rf"{_NUMBER}{_UNIT}\s*(?:\+|and over|and older|or older|und älter){_OLD}")
-_UNDER = re.compile(rf"(<=|<|≤|under|unter)\s*{_NUMBER}{_UNIT}{_OLD}")
+_INTERVAL = re.compile(rf"([\[(])\s*{_NUMBER}\s*[,;–-]\s*{_NUMBER}\s*([\])])")
+_MORE = (
+    "and over|and older|or older|and above|und älter|oder älter|und mehr|et plus|ou plus|y más|"
+    "y mas|o más|o mas|e mais|ou mais|e più|e oltre|en ouder|i więcej|ve üzeri|以上"
+)
+_ABOVE = "over|above|über|uber|más de|mas de|plus de|mais de|più di|meer dan|powyżej"
+_OVER = re.compile(rf"(>=|>|≥|{_ABOVE})\s*{_NUMBER}{_UNIT}{_OLD}")
+_PLUS = re.compile(rf"{_NUMBER}{_UNIT}\s*(?:\+|{_MORE}){_OLD}")
+_BELOW = "under|below|unter|menor de|menos de|menores de|moins de|meno di|minder dan|poniżej"
+_UNDER = re.compile(rf"(<=|<|≤|{_BELOW})\s*{_NUMBER}{_UNIT}{_OLD}")
 
 
 @dataclass(frozen=True)
@@ -120,8 +127,10 @@ def age_range(text: str) -> AgeRange | None:
     word = " ".join(text.strip().casefold().rstrip(".").split())
     word = word.replace("y/o", "yo").replace("y.o", "yo")
     for form, reading in FORMS.items():
-        if match := form.fullmatch(word):
-            return reading(*match.groups())
+        match = form.fullmatch(word)
+        ages = reading(*match.groups()) if match else None
+        if ages is not None:
+            return ages
     return None
 
 
@@ -152,6 +161,12 @@ def _under(sign: str, number: str, unit: str) -> AgeRange | None:
     return limit and AgeRange(0, max(0, ceil(limit.high) - (sign not in ("<=", "≤"))))
 
 
+def _interval(start: str, low: str, high: str, end: str) -> AgeRange | None:
+    """A range in years with its ends in or out, as ``(60, 70]`` of pandas."""
+    limits = _between(low, high, "")
+    return limits and AgeRange(limits.low + (start == "("), limits.high - (end == ")"))
+
+
 def _between(low: str, high: str, unit: str) -> AgeRange | None:
     """A range in years, from two numbers with a unit."""
     per_year = UNITS.get(plain_word(unit)) if unit else 1
@@ -165,6 +180,7 @@ FORMS: dict[re.Pattern[str], Callable[..., AgeRange | None]] = {
     _SINGLE: _single,
     _SUM: _together,
     _RANGE: _between,
+    _INTERVAL: _interval,
     _OVER: _over,
     _PLUS: _plus,
     _UNDER: _under,

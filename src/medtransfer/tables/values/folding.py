@@ -6,6 +6,8 @@ UNFOLDED = str.maketrans({"ı": "i", "ł": "l", "ø": "o", "đ": "d", "æ": "ae"
 """Letters that Unicode does not take apart into a letter and an accent."""
 INVISIBLE = "\xad\u200b\u200c\u200d\u2060\ufeff"
 """Soft hyphens and characters without width, which copying from a web page leaves in cells."""
+DASHES = "\u2010\u2011\u2012\u2013\u2014\u2212"
+"""Hyphens, dashes and the minus sign, which office programs write for a hyphen."""
 
 
 def plain_word(text: str) -> str:

@@ -220,3 +220,16 @@ def counted(
         values = plural(len(rest), "more value" if texts else "value")
         texts.append(f"{values} in {plural(sum(rest), 'row')}")
     return ", ".join(texts)
+
+
+def patient_faults(frame: pl.DataFrame) -> list[str]:
+    """Fault of rows whose patient is a word for a missing value, which makes them one patient's."""
+    if frame.schema.get("patient_id") != pl.String() or "case_id" not in frame.columns:
+        return []
+    wordy = ~pl.col("patient_id").str.contains(r"\d")  # no word has a figure, and most ids have
+    cases = frame.lazy().select("case_id", "patient_id").filter(wordy).unique("case_id").collect()
+    words = missing_words(cases["patient_id"])
+    if not any(count > 1 for count in words.values()):
+        return []
+    fault = f"'patient_id' holds {counted(words, [*words])} of several cases, which would be of one"
+    return [f"{fault} patient. Give each its own id, such as that of the case"]

@@ -16,11 +16,15 @@ from medtransfer.tables.values.missing_words import (
     counted,
     missing_note,
     missing_words,
+    value_counts,
     without_words,
 )
 from medtransfer.tables.values.sex import names_sex, read_sex
 from medtransfer.tables.values.spellings import LATERALITY, one_spelling, read_sides
 from medtransfer.tables.values.value_map import ValueMap
+
+FLAGS = {"true": "1", "false": "0"}
+"""Labels of a type that only they have."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,11 @@ def read_cells(
     for name in columns:
         if frame.schema[name].is_float():
             frame = frame.with_columns(pl.col(name).fill_nan(None))
+        if name == LATERALITY and frame.schema[name].is_integer():
+            frame = frame.with_columns(pl.col(name).cast(pl.String))
+        if name in roles.targets:
+            frame, of_column = _with_flags(frame, name)
+            notes += of_column
         written = [new for new in values.get(name, {}).values() if new]
         if names_sex(name) and name not in roles.targets and name != roles.class_column:
             frame, of_column = _with_sex(frame, name, written)
@@ -94,6 +103,18 @@ def read_cells(
         elif name in roles.attributes:
             notes += code_note(frame[name])
     return ReadCells(frame, tuple(notes), tuple(faults))
+
+
+def _with_flags(frame: pl.DataFrame, name: str) -> tuple[pl.DataFrame, list[str]]:
+    """Labels of the type true and false as 1 and 0; in text these are words like others."""
+    if frame.schema[name] != pl.Boolean():
+        return frame, []
+    counts = value_counts(frame[name].cast(pl.String).drop_nulls())
+    notes = [
+        f"'{printable(name, 80)}': read as {FLAGS[word]}: {counted({word: count}, [word])}."
+        for word, count in counts.items()
+    ]
+    return frame.with_columns(pl.col(name).cast(pl.Int8).cast(pl.String)), notes
 
 
 def _with_sex(
@@ -120,7 +141,7 @@ def _without_missing(
     frame: pl.DataFrame, name: str, roles: Roles, kept: Collection[str]
 ) -> tuple[pl.DataFrame, list[str], list[str]]:
     """The table without the missing words of a column, notes, and faults."""
-    decided = name in roles.targets or name in roles.attributes
+    decided = name in (*roles.targets, *roles.attributes, LATERALITY)
     words = missing_words(frame[name], "any" if decided else "certain")
     words = {word: count for word, count in words.items() if word not in kept}
     faults: list[str] = []

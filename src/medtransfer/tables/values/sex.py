@@ -185,6 +185,14 @@ def read_sex(cells: pl.Series, owners: pl.Series | None = None) -> SexReading:
     return SexReading(read, tuple(_notes(name, missing, counts, sexes, patients)))
 
 
+def _letters_option(name: str, letters: list[str]) -> str:
+    """The option that says the sexes of letters, in both ways if there are one or two of them."""
+    if len(letters) > len(BOTH):
+        return f"--values {name}={','.join(f'{letter}:…' for letter in letters)}, F or M for each"
+    pairs = [",".join(f"{v}:{s}" for v, s in zip(letters, both, strict=False)) for both in BOTH]
+    return f"--values {name}={pairs[0]} or {name}={pairs[1]}"
+
+
 def _patients(cells: pl.Series, owners: pl.Series | None, kept: dict[str, int]) -> dict[str, int]:
     """Number of patients behind each value that is kept; of rows if patients are not known."""
     if owners is None or not kept:
@@ -202,8 +210,11 @@ def _sexes(values: list[str]) -> dict[str, str]:
     letters = {value: letter for value, letter in letters.items() if value not in words}
     languages = frozenset[str]().union(*(entry[1] for entry in words.values()))
     by_letter = _letter_sexes(frozenset(letters.values()), languages)
-    by_word = {value: entry[0] for value, entry in words.items()}
-    return by_word | {v: by_letter[letter] for v, letter in letters.items() if letter in by_letter}
+    sexes = {value: entry[0] for value, entry in words.items()}
+    sexes |= {v: by_letter[letter] for v, letter in letters.items() if letter in by_letter}
+    untold = {letter.upper() for value, letter in letters.items() if value not in sexes}
+    # an M that is not told keeps its group to itself: "hombre" beside it would be M too
+    return {value: sex for value, sex in sexes.items() if sex not in untold}
 
 
 def _entry(value: str) -> tuple[str, frozenset[str]] | None:
@@ -219,14 +230,18 @@ def _letter_sexes(letters: frozenset[str], languages: frozenset[str]) -> dict[st
         letters: All single letters and digits of the column, plain_word.
         languages: Languages of the words beside them; a letter alone is read by these.
     """
+    pairs = {
+        (plain_word(pair[0]), plain_word(pair[1])): name in languages
+        for name in sorted(LANGUAGES, key=lambda name: name in languages)
+        for pair in LANGUAGES[name].letters
+    }
+    whole = [pair for pair in pairs if letters >= {*pair}]
+    told = {letter for pair in whole for letter in pair}
+    single = [pair for pair, is_spoken in pairs.items() if is_spoken and not told & {*pair}]
     readings: dict[str, set[str]] = {}
-    for name, language in LANGUAGES.items():
-        for pair in language.letters:
-            female, male = plain_word(pair[0]), plain_word(pair[1])
-            present = {female, male} & letters
-            if len(present) == 2 or (present and name in languages):
-                for letter, sex in ((female, FEMALE), (male, MALE)):
-                    readings.setdefault(letter, set()).add(sex)
+    for pair in (*whole, *(pair for pair in single if letters & {*pair})):
+        for letter, sex in zip(pair, (FEMALE, MALE), strict=True):
+            readings.setdefault(letter, set()).add(sex)
     if any(len(sexes) > 1 for letter, sexes in readings.items() if letter in letters):
         return {}
     return {letter: next(iter(sexes)) for letter, sexes in readings.items()}
@@ -254,10 +269,9 @@ def _notes(
     codes = {} if both_told or {*letters} <= {FEMALE} else letters
     others = {v: count for v, count in kept.items() if v not in codes and v != FEMALE}
     if codes:
-        pairs = [",".join(f"{v}:{s}" for v, s in zip(codes, both, strict=False)) for both in BOTH]
         notes.append(
             f"'{shown}': {counted(codes)}: the column does not tell which sex that is, so it is "
-            f"kept as it stands. Say it with --values {shown}={pairs[0]} or {shown}={pairs[1]}."
+            f"kept as it stands. Say it with {_letters_option(shown, list(codes))}."
         )
     if others:
         groups = "a group of its own" if len(others) == 1 else "groups of their own"

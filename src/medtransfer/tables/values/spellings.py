@@ -7,7 +7,7 @@ import polars as pl
 from medtransfer.errors import listed, plural, printable
 from medtransfer.tables.chunks import any_cell
 from medtransfer.tables.schema import rows_of
-from medtransfer.tables.values.folding import INVISIBLE, plain_word
+from medtransfer.tables.values.folding import DASHES, INVISIBLE, plain_word
 from medtransfer.tables.values.missing_words import counted, missing_words, value_counts
 from medtransfer.tables.values.personal import quotable
 
@@ -24,13 +24,15 @@ SIDE_WORDS = {
         "esquerda esquerdo esq sinistra sinistro sin sx esquerra vänster vänstra venstre lewa lewy "
         "lewe levá levý vlevo ľavá ľavý lijevo lijeva levo leva stâng stânga vasen bal "
         "sol левый левая левое слева лівий ліва αριστερά αριστερός 左 左側 左侧 왼쪽 좌 좌측 os "
+        "kiri trái ซ้าย يسار أيسر שמאל چپ "
         "oi oe og le"
     ),
     "R": (
         "r right rt rgt rechts rechte rechter rechtes re droite droit dte dcha derecha derecho der "
         "direita direito dir destra destro dx dreta höger högra høyre højre prawa prawy prawe "
         "pravá pravý vpravo desno desna drept dreapta oikea jobb sağ правый правая правое справа "
-        "правий права δεξιά δεξιός 右 右側 右侧 오른쪽 우 우측 od ld"
+        "правий права δεξιά δεξιός 右 右側 右侧 오른쪽 우 우측 od ld "
+        "kanan phải ขวา يمين أيمن ימין راست"
     ),
 }
 """Words for the sides of a body, by the letter that a manifest has; OS, OI, OE, OG, LE and OD, RE
@@ -105,9 +107,10 @@ def one_spelling(cells: pl.Series, known: Collection[str] = ()) -> tuple[pl.Seri
 
 
 def _keys(values: Collection[str]) -> list[str]:
-    """Each value without case, width, hidden characters and a ``.0``, with single blanks."""
+    """Each value without case, width, hidden characters and a ``.0``; one blank and one dash."""
     text = pl.Series([*values], dtype=pl.String).str.normalize("NFKC").str.to_lowercase()
-    text = text.str.replace_all(f"[{INVISIBLE}]", "").str.replace_all(r"\s+", " ")
+    text = text.str.replace_all(f"[{INVISIBLE}]", "").str.replace_all(r"[\s_]+", " ")
+    text = text.str.replace_all(f"[{DASHES}]", "-")
     text = text.str.replace(r"^(-?\d+)[.,]0+$", "$1")
     return text.str.strip_chars().to_list()
 
@@ -122,9 +125,8 @@ def _note(column: str, changed: dict[str, str], counts: dict[str, int]) -> str:
     ]
     if rest := len(changed) - len(quoted):
         texts.append(plural(rest, "more spelling" if quoted else "spelling"))
-    return (
-        f"'{printable(column, 80)}': only case, blanks or decimals differ: read {', '.join(texts)}."
-    )
+    how = "only case, blanks, dashes or decimals differ"
+    return f"'{printable(column, 80)}': {how}: read {', '.join(texts)}."
 
 
 def unicode_faults(frame: pl.DataFrame) -> list[str]:
@@ -153,34 +155,74 @@ def plain_id(column: str) -> pl.Expr:
     """Ids without what differs between two spellings of one: case, zeros in front, a ``.0``."""
     plain = pl.col(column).str.normalize("NFKC").str.replace_all(f"[{INVISIBLE}]", "")
     plain = plain.str.strip_chars().str.to_lowercase()
-    plain = plain.str.strip_prefix("'").str.replace_all(r"(\p{L})[\s_-]+(\d)", "${1}${2}")
+    plain = plain.str.replace_all(f"[{DASHES}]", "-").str.strip_prefix("'")
+    plain = plain.str.replace_all(r"(\p{L})[\s_-]+(\d)", "${1}${2}")
     plain = plain.str.replace(r"^(.*\d)[.,]0+$", "$1").str.replace(r"^0+(\d)", "$1")
     return plain.str.replace_all(r"([^\d.,])0+(\d)", "${1}${2}")
+
+
+def is_rounded_id(column: str) -> pl.Expr:
+    """True for ids that a spreadsheet has rounded: ``1.23E+15``, or long numbers that all end in 0.
+
+    It keeps 15 figures of a number and writes 0 for the others.
+    """
+    is_long = pl.col(column).str.contains(r"^[1-9]\d{15,}$")
+    ends = pl.col(column).str.contains(r"^[1-9]\d{14}0+$")
+    return pl.col(column).str.contains(SCIENTIFIC) | (ends & (ends | ~is_long).all())
+
+
+def twin_faults(frame: pl.DataFrame) -> list[str]:
+    """A fault of patients under two spellings who are in several splits or cohorts of a run.
+
+    They would be tested on what they were trained or selected on, or counted at two hospitals, as
+    check A018 says of a manifest.
+
+    Args:
+        frame: `run_id`, `patient_id`, `cohort` and `split` as text, with a `row` column.
+    """
+    twins = _twin_patients(frame)
+    places = [pl.col(name).n_unique().over("run_id", "key") > 1 for name in ("cohort", "split")]
+    apart = twins.filter(pl.any_horizontal(places))
+    if apart.is_empty():
+        return []
+    rows = frame.join(apart.select("patient_id").unique(), on="patient_id", how="semi")
+    ids = plural(apart["patient_id"].n_unique(), "patient_id")
+    people = plural(apart["key"].n_unique(), "patient")
+    fault = f"{ids} that may be {people}, in more than one split or cohort, {rows_of(rows)}"
+    how = "differ in case, leading zeros or blanks alone"
+    advice = "write the ids of one patient alike, or different patients' ids so that they differ"
+    return [f"{fault}: they {how}; {advice}, as with the hospital's name in front"]
+
+
+def _twin_patients(frame: pl.DataFrame) -> pl.DataFrame:
+    """Patients of a run whose ids differ from another's by spelling alone, with the key of both."""
+    columns = ("run_id", "patient_id", "cohort", "split")
+    patients = frame.select(*columns, key=plain_id("patient_id")).unique()
+    return patients.filter(pl.col("patient_id").n_unique().over("run_id", "key") > 1)
 
 
 def id_notes(frame: pl.DataFrame) -> list[str]:
     """Notes on patients and hospitals of a predictions table that may be one under two names.
 
     Args:
-        frame: `patient_id`, `cohort` and `split` as text, a row per prediction.
+        frame: `run_id`, `patient_id`, `cohort` and `split` as text, a row per prediction; it has no
+            `twin_faults`.
     """
     notes: list[str] = []
-    patients = frame.select("patient_id", "cohort", "split", key=plain_id("patient_id")).unique()
-    twins = patients.filter(pl.col("patient_id").n_unique().over("key") > 1)
+    patients = frame.select("patient_id").unique()
+    twins = _twin_patients(frame)
     if len(twins):
-        places = [pl.col(name).n_unique().over("key") > 1 for name in ("cohort", "split")]
-        apart = twins.filter(pl.any_horizontal(places))["key"].n_unique()
-        where = f", {apart:,} of them in more than one split or cohort" if apart else ""
         notes.append(
             f"{plural(twins['patient_id'].n_unique(), 'patient_id')} may be "
-            f"{plural(twins['key'].n_unique(), 'patient')}{where}: they differ in case, leading "
-            "zeros or blanks alone, and count as different patients."
+            f"{plural(twins['key'].n_unique(), 'patient')}: they differ in case, leading zeros or "
+            "blanks alone, and count as different patients."
         )
-    rounded = patients.filter(pl.col("patient_id").str.contains(SCIENTIFIC))
+    rounded = patients.filter(is_rounded_id("patient_id"))
     if len(rounded):
+        ids = plural(rounded["patient_id"].n_unique(), "patient_id")
         notes.append(
-            f"{plural(rounded['patient_id'].n_unique(), 'patient_id')} in scientific notation: a "
-            "spreadsheet has rounded long numbers, and several patients may have become one."
+            f"{ids} in scientific notation or ending in 0: a spreadsheet has rounded long numbers, "
+            "and several patients may have become one."
         )
     if twins_of := _twins(frame["cohort"].unique().sort()):
         names = listed(f"'{printable(name)}'" for name in twins_of)

@@ -1,17 +1,20 @@
 """Values of a user's table in other words: ``--values sex=w:F,m:M``."""
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 
 import polars as pl
 
-from medtransfer.errors import ConfigError, fault_list, printable, suggestion
+from medtransfer.errors import ConfigError, TableError, fault_list, printable, suggestion
 from medtransfer.tables.values.missing_words import counted, value_counts
 
 ValueMap = Mapping[str, Mapping[str, str]]
 """Column → its value → the value to write; an empty text for none."""
 EMPTY = "empty"
-FORM = "--values COLUMN=FROM:TO,FROM:TO"
+OPTION = "--values"
+FORM = f"{OPTION} COLUMN=FROM:TO,FROM:TO"
+IN_STUDY = f"A study file has `values: {{COLUMN: {{FROM: TO}}}}` below `data:` for {OPTION}."
 
 
 def read_value_map(texts: Sequence[str]) -> dict[str, dict[str, str]]:
@@ -46,6 +49,22 @@ def read_value_map(texts: Sequence[str]) -> dict[str, dict[str, str]]:
     return values
 
 
+@contextmanager
+def values_of_study() -> Generator[None]:
+    """While inside, errors that advise the option ``--values`` say how a study file writes it."""
+    try:
+        yield
+    except TableError as error:
+        if OPTION not in str(error):
+            raise
+        raise TableError(f"{error} {IN_STUDY}") from None
+
+
+def study_notes(notes: Sequence[str]) -> tuple[str, ...]:
+    """Notes on a study's manifest, with how its file writes ``--values`` if they advise it."""
+    return (*notes, *([IN_STUDY] if any(OPTION in note for note in notes) else []))
+
+
 def map_values(frame: pl.DataFrame, values: ValueMap) -> tuple[pl.DataFrame, list[str]]:
     """Write the wanted values into a table.
 
@@ -66,6 +85,11 @@ def map_values(frame: pl.DataFrame, values: ValueMap) -> tuple[pl.DataFrame, lis
         frame = frame.with_columns(mapped.set(mapped == "", None).alias(name))
         notes += _notes(name, pairs, counts)
     return frame, notes
+
+
+def words_advice(column: str) -> str:
+    """End of a fault of label cells that are words."""
+    return f"say what words mean with {OPTION} {printable(column, 80)}=WORD:1,WORD:0"
 
 
 def absent_columns(frame: pl.DataFrame, values: ValueMap) -> list[str]:

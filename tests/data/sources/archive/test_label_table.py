@@ -195,3 +195,27 @@ def test_a_table_without_any_key_of_the_headers_is_refused(folder: Path, tmp_pat
         joined(folder, tmp_path / "labels.csv", targets="edema")
     assert "X1" not in str(e.value)
     assert "A00" not in str(e.value)
+
+
+def test_keys_that_are_missing_words_or_hold_hidden_characters_are_counted(
+    folder: Path, tmp_path: Path
+) -> None:
+    rows = [("NA", 1, 0, ""), ("unknown", 0, 0, ""), *ROWS[2:5], ("A005\u200b", 1, 0, "")]
+    table = tmp_path / "labels.csv"
+    table.write_text(text_of(",", rows))
+    frame, notes = joined(folder, table)
+    assert len(frame) == 6
+    assert "2 rows of labels.csv without AccessionNumber: left out." in notes
+    assert "1 more row of labels.csv differ from AccessionNumber in the headers" in notes
+    frame, _ = joined(folder, table, keys="loose")
+    assert len(frame) == 8
+
+
+def test_a_column_of_the_keys_own_name_comes_before_others_like_it(
+    folder: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "labels.csv"
+    header = ",".join(["ACCESSION_NUMBER", *HEADER])
+    rows = "".join(f"other,{','.join(map(str, row))}\n" for row in ROWS)
+    table.write_text(f"{header}\n{rows}")
+    assert len(joined(folder, table)[0]) == 12

@@ -2,6 +2,7 @@
 
 import os
 import unicodedata
+from datetime import timedelta
 from pathlib import Path
 from shlex import split
 
@@ -42,7 +43,7 @@ def test_folders_that_differ_by_case_or_blanks_are_one_class(tmp_path: Path) -> 
     found = read_source(FOLDER, tmp_path)
     assert {*found.frame["label"]} == {"Mel", "nv"}
     assert "Classes: 2 of fewer than 10 images." in found.notes
-    assert "'label': only case, blanks or decimals differ: read 2 spellings." in found.notes
+    assert "'label': only case, blanks, dashes or decimals differ: read 2 spellings." in found.notes
 
 
 def test_files_of_one_name_and_two_endings_stay_apart(tmp_path: Path) -> None:
@@ -490,7 +491,7 @@ def test_findings_in_several_spellings_are_one_and_missing_words_say_nothing(
     assert found.frame["Edema"].to_list() == ["1", "1", "1", "0", None, None, "0"]
     assert found.frame["Effusion"].to_list() == ["1", "1", "0", "1", None, None, "0"]
     assert {"No Finding"} == {*found.frame.columns[6:]} - {"Edema", "Effusion"}
-    assert "'F': only case, blanks or decimals differ: read 2 spellings." in found.notes
+    assert "'F': only case, blanks, dashes or decimals differ: read 2 spellings." in found.notes
     assert "'F': read as missing: 'NaN' in 1 row." in found.notes
     with pytest.raises(TableError, match="No row of 'F' names Edma. Did you mean 'Edema'"):
         read_source(CSV, tmp_path, {**options, "targets": "Edma"})
@@ -532,3 +533,99 @@ def test_ids_stored_as_decimal_numbers_lose_the_decimals_and_others_are_refused(
         pl.DataFrame({"path": names, "patient_id": ids}).write_parquet(tmp_path / "t.parquet")
         with pytest.raises(TableError, match=f"numbers with decimals{reason}; store ids as text"):
             read_source(CSV, tmp_path)
+
+
+def test_split_folders_beside_class_folders_are_refused(tmp_path: Path) -> None:
+    for n, name in enumerate(("train/mel", "train/nv", "mel")):
+        picture(tmp_path / name / f"{n}.png")
+    with pytest.raises(TableError, match="train hold folders as splits do, and 1 image lie in"):
+        read_source(FOLDER, tmp_path)
+
+
+def test_a_class_folder_called_by_a_missing_word_is_no_class(tmp_path: Path) -> None:
+    for n in range(12):
+        picture(tmp_path / ("NA", "mel", "nv")[n % 3] / f"{n}.png")
+    notes = read_source(FOLDER, tmp_path).notes
+    assert "Classes: more of fewer" not in str(notes)
+    assert not any(note.startswith("Classes: NA") for note in notes)
+    assert any("read as missing: 'NA' in 4 rows" in note for note in notes)
+
+
+def test_headers_of_ours_in_another_spelling_are_proposed_before_others(tmp_path: Path) -> None:
+    picture(tmp_path / "1.png")
+    table(
+        tmp_path / "t.csv", ("Image Id", "PATH", "CaseId", "patient-id"), [("1", "1.png", "c", "p")]
+    )
+    with pytest.raises(TableError) as caught:
+        read_source(CSV, tmp_path)
+    said = str(caught.value)
+    for pair in ("image_id=Image Id", "path=PATH", "case_id=CaseId", "patient_id=patient-id"):
+        assert pair in said
+
+
+def test_words_for_splits_are_counted_and_others_refused_with_what_to_do(tmp_path: Path) -> None:
+    rows: list[tuple[str, ...]] = []
+    for n, word in enumerate(("Train", "VAL", "test")):
+        picture(tmp_path / f"{n}.png")
+        rows.append((f"{n}.png", str(n), word))
+    table(tmp_path / "t.csv", ("path", "patient_id", "split"), rows)
+    imported = read_source(CSV, tmp_path)
+    assert "'split': read as tune: 'VAL' in 1 row." in imported.notes
+    assert "'split': read as train: 'Train' in 1 row." in imported.notes
+    table(
+        tmp_path / "t.csv", ("path", "patient_id", "split"), [*rows[:2], ("2.png", "2", "prueba")]
+    )
+    with pytest.raises(TableError, match="--values split=WORD:train"):
+        read_source(CSV, tmp_path)
+
+
+def test_paths_that_are_of_another_place_are_found_by_name_and_that_is_said(tmp_path: Path) -> None:
+    picture(tmp_path / "a" / "1.png")
+    table(tmp_path / "t.csv", ("path", "patient_id"), [("D:\\export\\1.png", "p")])
+    assert any("found by their names alone" in note for note in read_source(CSV, tmp_path).notes)
+    table(tmp_path / "t.csv", ("path", "patient_id"), [("a\\1.png", "p")])
+    assert not any("names alone" in note for note in read_source(CSV, tmp_path).notes)
+
+
+def test_labels_in_words_are_refused_with_the_option_that_reads_them(tmp_path: Path) -> None:
+    picture(tmp_path / "1.png")
+    picture(tmp_path / "2.png")
+    rows = [("1.png", "p", "ja"), ("2.png", "q", "nein")]
+    table(tmp_path / "t.csv", ("path", "patient_id", "x"), rows)
+    with pytest.raises(TableError, match="say --values x=ja:1,nein:0"):
+        read_source(CSV, tmp_path, {"targets": "x"})
+
+
+@pytest.mark.parametrize("cells", [["12.0", "7.0"], [12.0, 7.0]])
+def test_ids_lose_decimals_alike_in_csv_and_parquet(tmp_path: Path, cells: list[object]) -> None:
+    picture(tmp_path / "1.png")
+    picture(tmp_path / "2.png")
+    frame = pl.DataFrame({"path": ["1.png", "2.png"], "patient_id": cells})
+    frame.write_parquet(tmp_path / "t.parquet")
+    imported = read_source(CSV, tmp_path)
+    assert sorted(imported.frame["patient_id"]) == ["12", "7"]
+    assert "'patient_id' is stored as decimal numbers; read without the decimals." in imported.notes
+
+
+def test_durations_of_a_parquet_file_are_left_out_and_said(tmp_path: Path) -> None:
+    picture(tmp_path / "1.png")
+    frame = pl.DataFrame({"path": ["1.png"], "patient_id": ["p"], "age": [timedelta(days=9)]})
+    frame.write_parquet(tmp_path / "t.parquet")
+    imported = read_source(CSV, tmp_path)
+    assert "age" not in imported.frame.columns
+    assert "t.parquet: 1 column of durations not read: age." in imported.notes
+
+
+@pytest.mark.parametrize("blank", [" {} ", "{}\xa0", "\u200b{}"])
+def test_blanks_around_headers_do_not_hide_columns_in_any_format(
+    tmp_path: Path, blank: str
+) -> None:
+    picture(tmp_path / "1.png")
+    names = [blank.format(name) for name in ("path", "patient_id", "x")]
+    table(tmp_path / "t.csv", names, [("1.png", "p", "1")])
+    as_text = read_source(CSV, tmp_path, {"targets": "x"}).frame
+    (tmp_path / "t.csv").unlink()
+    pl.DataFrame([("1.png", "p", "1")], names, orient="row").write_parquet(tmp_path / "t.parquet")
+    as_parquet = read_source(CSV, tmp_path, {"targets": "x"}).frame
+    assert as_text.equals(as_parquet)
+    assert as_text["x"].to_list() == ["1"]

@@ -17,7 +17,8 @@ from medtransfer.errors import TableError, fault_list, listed, plural, suggestio
 from medtransfer.tables.guessed_targets import CLASS_NAMES, is_target
 from medtransfer.tables.manifest import RESERVED
 from medtransfer.tables.schema import ROW, rows_of
-from medtransfer.tables.values.folding import name_words
+from medtransfer.tables.values.folding import INVISIBLE, name_words
+from medtransfer.tables.values.missing_words import missing_words, without_words
 from medtransfer.tables.values.reading import Roles, read_cells
 from medtransfer.tables.values.value_map import map_values
 
@@ -249,6 +250,7 @@ def _key_text(column: str) -> pl.Expr:
 
 def _loose(column: str) -> pl.Expr:
     text = pl.col(column).str.normalize("NFKC").str.to_lowercase()
+    text = text.str.replace_all(f"[{INVISIBLE}]", "")
     return text.str.replace_all(r"[\s_-]+", "").str.replace(r"^0+(.)", "$1")
 
 
@@ -260,6 +262,8 @@ def _key_column(table: pl.DataFrame, key: str, column: str) -> str | None:
     """The table's column of the key: the one that is named, or one that is called as the key."""
     if column:
         return column if column in table.columns else None
+    if key in table.columns:
+        return key
     wanted = "".join(name_words(key))
     alike = [name for name in _free(table) if "".join(name_words(name)) == wanted]
     return alike[0] if len(alike) == 1 else None
@@ -310,6 +314,8 @@ def _one_per_key(rows: pl.DataFrame, key: str, name: str) -> tuple[pl.DataFrame,
         TableError: Rows of one key differ.
     """
     notes: list[str] = []
+    words = missing_words(rows[KEY])
+    rows = without_words(rows, KEY, words) if words else rows
     empty = rows[KEY].null_count()
     if empty:
         notes.append(f"{plural(empty, 'row')} of {name} without {key}: left out.")

@@ -24,8 +24,9 @@ from medtransfer.data.sources.joins import KEY, coverage, locate
 from medtransfer.data.sources.skin import skin
 from medtransfer.data.sources.source import PATH, Download, ImportedSource, Join, Option, Source
 from medtransfer.errors import TableError, fault_list, plural, suggestion
-from medtransfer.tables.manifest import RESERVED, label_text, readable_columns
+from medtransfer.tables.manifest import RESERVED, SPLITS, label_text, readable_columns
 from medtransfer.tables.schema import ROW, wrong_cells
+from medtransfer.tables.values.missing_words import counted, value_counts
 from medtransfer.tables.values.personal_columns import (
     listed_columns,
     personal_faults,
@@ -38,6 +39,7 @@ SPLIT_WORDS = {
     "train": "train",
     "training": "train",
     "tune": "tune",
+    "tuning": "tune",
     "val": "tune",
     "valid": "tune",
     "validate": "tune",
@@ -53,6 +55,7 @@ DERIVED = ("age_band", "skin_type")
 """Columns that are made of `age` and `fitzpatrick`."""
 WAYS = {"path": r"^(.*)$", "name": r"([^/]+)$", "name without its ending": r"([^/]+)\.[A-Za-z]+$"}
 """Contents of a `path` cell → the same from a file's path; tried in this order."""
+BY_NAME = "No cell of 'path' is the place of a file here: files were found by their names alone."
 SPELLED = "{} found their file under a name that differs in case or Unicode form alone."
 
 
@@ -73,7 +76,7 @@ def read(download: Download) -> ImportedSource:
     labelled = with_labels(rows, targets)
     download.refuse(labelled.faults)
     rows = labelled.frame
-    rows = _with_splits(rows)
+    rows, split_notes = _with_splits(rows)
     rows, people = _with_people(rows, targets)
     if options["others"] == "drop":
         emptied = {name for name, _ in text_pairs(options["empty"], "empty")}
@@ -85,7 +88,7 @@ def read(download: Download) -> ImportedSource:
     if "image" not in rows.columns:
         rows, join, spelled = _located(rows, download)
         joins, notes = [join], [*coverage(join), *spelled, *notes]
-    notes += [*emptied_notes, *cell_notes, *people]
+    notes += [*emptied_notes, *cell_notes, *split_notes, *people]
     return ImportedSource(rows, tuple(joins), (), tuple(notes), is_read=True)
 
 
@@ -257,16 +260,22 @@ def _with_ids(frame: pl.DataFrame, download: Download) -> tuple[pl.DataFrame, li
     return frame, [*notes, *id_notes]
 
 
-def _with_splits(rows: pl.DataFrame) -> pl.DataFrame:
-    """The split in our words, if the table has one."""
+def _with_splits(rows: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
+    """The split in our words, if the table has one, and notes on other words."""
     if "split" not in rows.columns:
-        return rows
+        return rows, []
     cell = pl.col("split").str.to_lowercase()
     word = cell.replace_strict(SPLIT_WORDS, default=None, return_dtype=pl.String)
     wrong = rows.filter(word.is_null() & pl.col("split").is_not_null())
     if faults := wrong_cells(wrong, "split", list(SPLIT_WORDS)):
-        raise TableError(fault_list("The table cannot be imported", faults))
-    return rows.with_columns(word.alias("split"))
+        advice = "Say what other words mean with --values split=WORD:train,WORD:tune,WORD:test."
+        raise TableError(fault_list("The table cannot be imported", faults, advice))
+    counts = value_counts(rows["split"].drop_nulls())
+    notes: list[str] = []
+    for split in SPLITS:
+        other = {w: n for w, n in counts.items() if SPLIT_WORDS[w.lower()] == split != w}
+        notes += [f"'split': read as {split}: {counted(other, [*other])}."] if other else []
+    return rows.with_columns(word.alias("split")), notes
 
 
 def _located(rows: pl.DataFrame, download: Download) -> tuple[pl.DataFrame, Join, list[str]]:
@@ -288,6 +297,7 @@ def _located(rows: pl.DataFrame, download: Download) -> tuple[pl.DataFrame, Join
     pattern, keys, names = next(exact, None) or next(near, None) or ways[0]
     keys, respelled = _in_their_spelling(keys, names)
     notes = [SPELLED.format(plural(respelled, "row"))] if respelled else []
+    notes += [BY_NAME] if pattern != WAYS["path"] else []
     located, join = locate(rows.with_columns(keys), download, pattern)
     return located, join, notes
 

@@ -6,7 +6,7 @@ import polars as pl
 
 from medtransfer.data.sources.source import PATH, Download, ImportedSource, Option, Source
 from medtransfer.errors import ConfigError, listed, plural
-from medtransfer.tables.values.missing_words import value_counts
+from medtransfer.tables.values.missing_words import missing_words, value_counts
 from medtransfer.tables.values.personal import MIN_BEHIND, quotable
 from medtransfer.tables.values.personal_columns import identifies, personal_reason
 from medtransfer.tables.values.spellings import one_spelling
@@ -38,6 +38,7 @@ def read(download: Download) -> ImportedSource:
     parts = parts.with_columns(pl.col("parts").list.first().str.to_lowercase().alias("top"))
     split = bool(len(parts)) and bool(parts["top"].is_in(list(SPLIT_FOLDERS)).all())
     depth = 2 if split else 1
+    download.refuse(_torn_splits(parts))
     inside = parts.filter(pl.col("parts").list.len() > depth)
     if inside.is_empty():
         where = f"{download.folder} has {plural(len(parts), 'image')} and none"
@@ -52,8 +53,9 @@ def read(download: Download) -> ImportedSource:
     if loose := len(parts) - len(inside):
         notes.append(f"{plural(loose, 'image')} outside a class folder: left out.")
     classes = rows["label"].unique().sort()
+    classes = classes.filter(~classes.is_in([*missing_words(classes, "certain")]))
     download.refuse(_no_classes(rows["label"]))
-    counts = value_counts(rows["label"])
+    counts = value_counts(rows["label"].filter(rows["label"].is_in(classes.implode())))
     named = [name for name in classes if name in quotable(counts)]
     few = len(classes) - len(named)
     more = f"{few} of fewer than {MIN_BEHIND} images" if few else ""
@@ -62,6 +64,27 @@ def read(download: Download) -> ImportedSource:
         name = pl.col("top").replace_strict(SPLIT_FOLDERS, return_dtype=pl.String)
         rows = rows.with_columns(name.alias("split"))
     return ImportedSource(rows.drop("parts", "top"), (), (), tuple(notes))
+
+
+def _torn_splits(parts: pl.DataFrame) -> list[str]:
+    """A fault if folders of splits, with classes inside, stand beside folders of classes.
+
+    Args:
+        parts: `parts` of each path, and its first one in small letters as `top`.
+    """
+    inside = parts.filter(pl.col("parts").list.len() > 1).select(
+        "top", is_deep=pl.col("parts").list.len() > 2
+    )
+    is_split = pl.col("top").is_in([*SPLIT_FOLDERS])
+    torn = inside.filter(is_split & pl.col("is_deep"))
+    beside = inside.filter(~is_split)
+    if torn.is_empty() or beside.is_empty():
+        return []
+    names = listed(torn["top"].unique().sort())
+    images = plural(len(beside), "image")
+    fault = f"{names} hold folders as splits do, and {images} lie in folders beside them"
+    advice = "move these into a split's folder, or take one folder with --option images=FOLDER"
+    return [f"{fault}, whose split is not known: {advice}"]
 
 
 def _no_classes(folders: pl.Series) -> list[str]:

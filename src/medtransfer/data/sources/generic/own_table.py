@@ -7,9 +7,10 @@ from pathlib import Path
 import polars as pl
 
 from medtransfer.data.sources.cells import flags
-from medtransfer.errors import TableError, listed, printable, suggestion
+from medtransfer.errors import TableError, listed, plural, printable, suggestion
 from medtransfer.sizes.parquet import read_parquet
-from medtransfer.tables.csv_reader import TextTable, read_text_table
+from medtransfer.tables.csv_reader import TextTable, expected_names, read_text_table
+from medtransfer.tables.guessed_targets import spelled_target, values_option
 from medtransfer.tables.manifest import LABEL_CELLS, label_text
 from medtransfer.tables.schema import ROW, without_blanks, wrong_cells
 from medtransfer.tables.values.missing_words import (
@@ -18,13 +19,14 @@ from medtransfer.tables.values.missing_words import (
     missing_words,
     without_words,
 )
-from medtransfer.tables.values.personal_columns import personal_reason
+from medtransfer.tables.values.personal_columns import listed_columns, personal_reason
 from medtransfer.tables.values.spellings import one_spelling
-from medtransfer.tables.values.value_map import ValueMap, cell_text
+from medtransfer.tables.values.value_map import ValueMap, cell_text, words_advice
 from medtransfer.tables.workbook import read_workbook
 
 MISSING_NEVER = ("patient_id", "case_id", "image_id")
 """Ids in which a word for a missing value would join what is apart."""
+DECIMAL_IDS = "'{}' is stored as decimal numbers; read without the decimals."
 EXACT_WHOLE = {"Float32": 2.0**24, "Float64": 2.0**53, "Float16": 2.0**11}
 """Largest whole number up to which a type has all of them."""
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}
@@ -67,7 +69,9 @@ def read_own_table(
     """
     suffix = path.suffix.lower()
     if suffix == ".parquet":
-        table = TextTable(read_parquet(path, name), first_row=1)
+        frame = read_parquet(path, name)
+        frame = frame.rename(expected_names(frame.columns, expected))
+        table = _without_durations(TextTable(frame, first_row=1), name)
     elif suffix == ".xlsx":
         table = read_workbook(path, name, expected)
     else:
@@ -86,6 +90,16 @@ def read_own_table(
     return without_blanks(frame), list(table.notes)
 
 
+def _without_durations(table: TextTable, name: str) -> TextTable:
+    """The table without columns of durations, which no column of a manifest holds, and a note."""
+    durations = [n for n, kind in table.frame.schema.items() if kind == pl.Duration]
+    if not durations:
+        return table
+    count = plural(len(durations), "column")
+    note = f"{name}: {count} of durations not read: {listed_columns(durations)}."
+    return replace(table, frame=table.frame.drop(durations), notes=(*table.notes, note))
+
+
 def with_labels(rows: pl.DataFrame, targets: Sequence[str]) -> LabelledRows:
     """Label cells of the named targets in one spelling; anything else is a fault."""
     faults: list[str] = []
@@ -97,8 +111,9 @@ def with_labels(rows: pl.DataFrame, targets: Sequence[str]) -> LabelledRows:
         rows = rows.with_columns(cell_text(rows[name])).with_columns(label_text(name))
         wrong = rows.filter(pl.col(name).is_not_null() & ~pl.col(name).is_in(LABEL_CELLS[:3]))
         of_column = wrong_cells(wrong, name, LABEL_CELLS)
-        advice = f"; say what words mean with --values {printable(name)}=WORD:1,WORD:0"
-        faults += [*of_column[:-1], *(last + advice for last in of_column[-1:])]
+        is_spelled = bool(of_column) and bool(spelled_target(rows, name))
+        advice = f"say {values_option(rows, name)}" if is_spelled else words_advice(name)
+        faults += [*of_column[:-1], *(f"{last}; {advice}" for last in of_column[-1:])]
     return LabelledRows(rows, tuple(faults))
 
 
@@ -195,8 +210,12 @@ def with_text_ids(
                 )
                 continue
             frame = frame.with_columns(whole.cast(pl.Int64))
-            notes.append(f"'{name}' is stored as decimal numbers; read without the decimals.")
+            notes.append(DECIMAL_IDS.format(name))
         frame = frame.with_columns(pl.col(name).cast(pl.String))
+        text = frame[name].drop_nulls()
+        if len(text) and text.str.contains(r"^\d+\.0$").all():  # ids beside gaps, through pandas
+            frame = frame.with_columns(pl.col(name).str.strip_suffix(".0"))
+            notes.append(DECIMAL_IDS.format(name))
         words = missing_words(frame[name]) if name in MISSING_NEVER else {}
         certain = missing_words(frame[name], "certain") if words else {}
         words = {

@@ -16,6 +16,7 @@ from medtransfer.tables.guessed_targets import (
     spelled_target,
     values_option,
 )
+from medtransfer.tables.manifest import MANIFEST_CONTRACT
 from medtransfer.tables.schema import ROW
 from medtransfer.tables.values.ages import names_age
 from medtransfer.tables.values.folding import name_words, plain_word
@@ -100,6 +101,12 @@ def _named(
     }
     # a table without a header has cells of a person where the names of columns should be
     free = [name for name in table.columns if name != ROW and not looks_personal(name)]
+    for ours in (column.name for column in MANIFEST_CONTRACT.columns if column.name not in given):
+        theirs = next((name for name in free if _is(name, {ours.replace("_", "")})), None)
+        if theirs is not None:
+            given = {*given, ours}
+            free.remove(theirs)
+            yield ours, theirs
     file = _of_files(table.select(free), pictures) if "path" not in given else ""
     if file:
         free.remove(file)
