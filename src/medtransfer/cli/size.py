@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medtransfer.cli.app import AsJson, app
+from medtransfer.cli.app import AsJson, Values, app
 from medtransfer.cli.evaluate import ScoresOption, TaskOption
 from medtransfer.errors import shown
 
@@ -73,12 +73,14 @@ def size(
     task: Annotated[
         TaskOption | None, typer.Option(help="Relation of the targets; inferred by default.")
     ] = None,
+    values: Values = None,
     as_json: AsJson = False,
 ) -> None:
     """Compute the patients needed for precise metrics or to show a difference."""
     from medtransfer.evaluation.comparison.size.goals import ExpectedPerformance, SizeGoals
     from medtransfer.evaluation.comparison.size.needed_size import sample_size
     from medtransfer.tables.other_predictions import read_columns
+    from medtransfer.tables.values.value_map import read_value_map
 
     sizes = sample_size(
         predictions,
@@ -107,6 +109,7 @@ def size(
         reference=reference,
         cohort=cohort,
         point=point,
+        values=read_value_map(values or []),
     )
     if as_json:
         print(json.dumps(asdict(sizes)))

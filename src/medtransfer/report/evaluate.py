@@ -57,10 +57,19 @@ def _ignore_runs(_done: int, _total: int) -> None:
     """Report no progress."""
 
 
-def _divided(
+def divided_values(
     values: ValueMap, columns: Mapping[str, str], manifest: Path | None
 ) -> tuple[ValueMap, ValueMap]:
-    """Values of the predictions, which are those of its targets, and those of the manifest."""
+    """Divide values to write between the tables of predictions and a manifest beside them.
+
+    Args:
+        values: By column.
+        columns: Our column names to those of the predictions.
+        manifest: The manifest; None if there is none, and all values are of the predictions.
+
+    Returns:
+        Values of the predictions, which are those of its targets, and those of the manifest.
+    """
     if manifest is None:
         return values, {}
     theirs = {name for ours, name in columns.items() if ours.startswith(TARGET)}
@@ -128,7 +137,7 @@ def evaluate(
         raise StudyError(f'"{out}" is a file. Name a folder with --out.')
     config = config or EvaluationConfig()
     single_label = None if task is None else task == "single-label"
-    of_predictions, of_manifest = _divided(values or {}, columns or {}, manifest)
+    of_predictions, of_manifest = divided_values(values or {}, columns or {}, manifest)
     read = read_by_several(readings, truth, single_label=single_label)
     table = read_other_predictions(
         predictions,

@@ -380,3 +380,30 @@ def test_a_whole_watch_keeps_the_stated_rate() -> None:
         ]
         alarms += any(e.alarms for e in evidence_of(streams, periods, MonitorConfig()))
     assert stats.binomtest(alarms, count, 0.05, alternative="greater").pvalue > 0.001
+
+
+@NO_PAGE
+def test_labels_are_read_as_in_a_manifest_and_that_is_said(
+    bundle_file: Path, tmp_path: Path
+) -> None:
+    months = month("2026-02", 40)
+    labels = pl.DataFrame(
+        {
+            "case_id": months["case_id"],
+            "x": ["ja" if n % 2 else "nein" if n % 4 else "k.A." for n in range(len(months))],
+        }
+    )
+    paths = written(tmp_path, a=months, labels=labels)
+    with pytest.raises(TableError, match="--values x=WORD:1,WORD:0"):
+        monitor(bundle_file, [paths["a"]], tmp_path / "out", labels=paths["labels"])
+    watch = monitor(
+        bundle_file,
+        [paths["a"]],
+        tmp_path / "out",
+        labels=paths["labels"],
+        values={"x": {"ja": "1", "nein": "0"}},
+    )
+    assert "Labels: 'x': read as missing: 'k.A.' in 10 rows." in watch.notes
+    assert any(
+        note.startswith("Labels: 'x': 'ja' in 20 rows written as '1'") for note in watch.notes
+    )

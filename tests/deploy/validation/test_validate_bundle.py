@@ -158,3 +158,47 @@ def test_the_page_compares_groups_at_the_hospital_that_was_validated() -> None:
     assert group_cohort(validation) == "south"
     study: Any = SimpleNamespace(verdict=(), **facts)
     assert group_cohort(study) == "home"
+
+
+def test_the_table_of_a_hospital_is_read_as_a_study_reads_it_and_that_is_said(
+    bundle: Bundle, south: Path, tmp_path: Path
+) -> None:
+    table = pl.read_parquet(south).with_row_index("n").drop("sex", "age", strict=False)
+    third = pl.col("n") % 3
+    table = table.with_columns(
+        sex=pl.when(third == 0).then(pl.lit("w")).otherwise(pl.lit("m")),
+        scanner=pl.when(third == 0).then(pl.lit("unbekannt")).otherwise(pl.format("S{}", third)),
+        ward=pl.when(pl.col("n") < 3).then(pl.lit("rare")).otherwise(pl.format("W{}", third % 2)),
+        malignant=pl.when(pl.col("n") == 0).then(pl.lit("ja")).otherwise("malignant"),
+        Nachname=pl.format("Familie{}", "n"),
+    )
+    path = tmp_path / "words.parquet"
+    table.drop("n").write_parquet(path)
+    model = load_bundle(bundle.path)
+    with pytest.raises(TableError, match="--values malignant=WORD:1,WORD:0"):
+        validate_bundle(model, path, tmp_path / "out", evaluation=QUICK)
+    with pytest.raises(TableError, match="'Nachname'.*is reported by"):
+        validate_bundle(
+            model,
+            path,
+            tmp_path / "out",
+            attributes=["Nachname"],
+            values={"malignant": {"ja": "1"}},
+            evaluation=QUICK,
+        )
+    made = validate_bundle(
+        model, path, tmp_path / "out", values={"malignant": {"ja": "1"}}, evaluation=QUICK
+    )
+    said = " ".join(made.notes)
+    for part in (
+        "'malignant': 'ja' in 1 row written as '1'.",
+        "'sex': read as F: 'w' in 20 rows.",
+        "'scanner': read as missing: 'unbekannt' in 20 rows.",
+        "'ward': 1 value of fewer than",
+    ):
+        assert part in said, made.notes
+    groups = read_results(made.folder / "results.parquet")
+    of_scanner = groups.filter(attribute="scanner")["group"].unique().to_list()
+    assert "unbekannt" not in of_scanner
+    assert "rare" not in groups["group"].unique().to_list()
+    assert {"F", "M"} <= {*groups.filter(attribute="sex")["group"]}

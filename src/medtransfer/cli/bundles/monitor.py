@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from medtransfer.cli.app import AsJson, app
+from medtransfer.cli.app import AsJson, Values, app
 from medtransfer.cli.bundles.export import BundleFile, Trusted
 
 EXIT_ALARM = 3
@@ -39,6 +39,7 @@ def monitor(
             show_default=False,
         ),
     ] = None,
+    values: Values = None,
     false_alarms: Annotated[
         float | None,
         typer.Option(
@@ -55,6 +56,7 @@ def monitor(
     """
     from medtransfer.deploy.bundle.reader import read_bundle
     from medtransfer.deploy.monitoring import monitor as watching
+    from medtransfer.tables.values.value_map import read_value_map
 
     watch = watching.monitor(
         read_bundle(bundle, trusted=trusted or ()),
@@ -62,6 +64,7 @@ def monitor(
         out,
         baseline=baseline,
         labels=labels,
+        values=read_value_map(values or []),
         config=watching.monitor_config(false_alarms),
     )
     print(json.dumps(watching.watch_json(watch)) if as_json else watching.watch_text(watch))

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from medtransfer.cli.app import app
+from medtransfer.cli.app import Values, app
 from medtransfer.cli.bundles.export import BundleFile, Trusted
 from medtransfer.cli.bundles.predict import images_display
 
@@ -45,6 +45,7 @@ def validate(
         typer.Option(help="Attributes to report by, comma-separated.", show_default=False),
     ] = None,
     image_root: ImageRoot = None,
+    values: Values = None,
     config: Annotated[
         Path | None, typer.Option(help="YAML with evaluation settings, as in study.yaml.")
     ] = None,
@@ -67,6 +68,7 @@ def validate(
     )
     from medtransfer.language.translation import require_language
     from medtransfer.study.yaml_file import read_evaluation_config
+    from medtransfer.tables.values.value_map import read_value_map
 
     spoken = require_language(language)
     model = load_bundle(bundle, trusted=trusted or ())
@@ -78,6 +80,7 @@ def validate(
             cohort=cohort,
             attributes=None if attributes is None else attributes.split(","),
             image_root=image_root,
+            values=read_value_map(values or []),
             config=validation_config(model.facts, margin=margin, arm=arm),
             evaluation=read_evaluation_config(config),
             on_progress=on_progress,
@@ -118,11 +121,13 @@ def adapt(
     ] = None,
     cohort: Cohort = None,
     image_root: ImageRoot = None,
+    values: Values = None,
     trusted: Trusted = None,
 ) -> None:
     """Adapt a bundle to a hospital, into a new bundle; its features stay as they are."""
     from medtransfer.deploy.adaptation.adapt import adapt_bundle, adaptation_text
     from medtransfer.deploy.inference.model import load_bundle
+    from medtransfer.tables.values.value_map import read_value_map
 
     with images_display() as on_progress:
         adapted = adapt_bundle(
@@ -134,6 +139,7 @@ def adapt(
             curves=curves,
             cohort=cohort,
             image_root=image_root,
+            values=read_value_map(values or []),
             on_progress=on_progress,
         )
     print(adaptation_text(adapted))

@@ -42,6 +42,7 @@ from medtransfer.posthoc.adaptation.arms import (
     NetworkArm,
 )
 from medtransfer.tables.schema import write_frame
+from medtransfer.tables.values.value_map import ValueMap
 
 UNFITTED = "nothing was changed"
 
@@ -78,6 +79,7 @@ def adapt_bundle(
     arm: str = SELECTED,
     cohort: str | None = None,
     image_root: Path | None = None,
+    values: ValueMap | None = None,
     min_isotonic: int = MIN_ISOTONIC,
     patients: int | None = None,
     curves: Path | None = None,
@@ -98,6 +100,7 @@ def adapt_bundle(
         arm: A way to adapt, `probe` for a new linear head, or `selected` by cross-validation.
         cohort: Hospital to take, if the manifest has several.
         image_root: Folder that `path` cells are relative to; the manifest's own by default.
+        values: Values to read in place of others, by column: ``{"sex": {"w": "F", "m": "M"}}``.
         min_isotonic: Positive and negative cases that the arm `isotonic` needs.
         patients: Labelled patients to fit `probe` on, about; half of them by default.
         curves: Parquet file to write: every arm by number of patients, on the hospital's others.
@@ -122,6 +125,7 @@ def adapt_bundle(
         Path(manifest),
         cohort=cohort,
         image_root=image_root,
+        values=values,
         on_progress=on_progress,
         with_features=has_curve and model.facts.members == 1,
     )

@@ -11,7 +11,7 @@ from medtransfer.deploy.inference.model import BundleModel
 from medtransfer.deploy.monitoring.alarms import StreamEvidence, evidence_of
 from medtransfer.deploy.monitoring.cases import WatchedCases, bundle_cases, read_watched
 from medtransfer.deploy.monitoring.config import MonitorConfig
-from medtransfer.deploy.monitoring.labels import read_later_labels
+from medtransfer.deploy.monitoring.labels import LaterLabels, read_later_labels
 from medtransfer.deploy.monitoring.page import monitor_page
 from medtransfer.deploy.monitoring.performance import PerformanceNumber, performance_numbers
 from medtransfer.deploy.monitoring.periods import PeriodNumber, period_numbers, periods_of
@@ -22,6 +22,7 @@ from medtransfer.errors import ConfigError, StudyError, plural
 from medtransfer.files import write_json, write_text
 from medtransfer.report.identifiers import identifiers_of
 from medtransfer.tables.schema import write_spreadsheet
+from medtransfer.tables.values.value_map import ValueMap
 
 PAGE, MACHINE, TABLE = "monitor.html", "monitor.json", "periods.csv"
 OWN_BASELINE = (
@@ -71,6 +72,7 @@ def monitor(
     *,
     baseline: Path | str | None = None,
     labels: Path | str | None = None,
+    values: ValueMap | None = None,
     config: MonitorConfig | None = None,
 ) -> Watch:
     """Watch a network in use: whether scores, calls, OOD scores or images have changed.
@@ -82,6 +84,7 @@ def monitor(
         out: Folder for page, JSON and table.
         baseline: Table or folder of the time before; the bundle's own cases by default.
         labels: Manifest or table with `case_id` and the bundle's targets.
+        values: Values of `labels` to read in place of others, by column.
         config: False-alarm rate and least sizes.
 
     Returns:
@@ -100,12 +103,13 @@ def monitor(
     else:
         opened = bundle if isinstance(bundle, Bundle) else read_bundle(bundle)
     home = home_predictions(opened)
-    watched, before = watched_and_baseline(opened, home, predictions, baseline, labels)
+    later = None if labels is None else read_later_labels(Path(labels), opened.facts, values)
+    watched, before = watched_and_baseline(opened, home, predictions, baseline, later)
     evidence = [
         *evidence_of(input_streams(watched, before, config), watched.frame["period"], config),
         *_performance_evidence(watched, before, opened, home, config=config),
     ]
-    notes = [*watched.notes]
+    notes = [*watched.notes, *(f"Labels: {note}" for note in (later.notes if later else ()))]
     notes += [f"Baseline: {note}" for note in before.notes if note not in watched.notes]
     if baseline is None:
         notes.append(OWN_BASELINE)
@@ -146,7 +150,7 @@ def watched_and_baseline(
     home: pl.DataFrame,
     predictions: Sequence[Path | str],
     baseline: Path | str | None,
-    labels: Path | str | None,
+    labels: LaterLabels | None,
 ) -> tuple[WatchedCases, WatchedCases]:
     """Cases of a watch and of its baseline; patients of the baseline are not watched.
 
@@ -166,8 +170,7 @@ def watched_and_baseline(
         if not len(watched):
             raise ConfigError("All cases are in the baseline: name predictions that came after it.")
     if labels is not None:
-        later_labels = read_later_labels(Path(labels), bundle.facts)
-        watched, before = watched.with_labels(later_labels), before.with_labels(later_labels)
+        watched, before = watched.with_labels(labels.frame), before.with_labels(labels.frame)
     return watched, before
 
 

@@ -80,8 +80,10 @@ def read_prediction_rows(paths: Sequence[Path], facts: BundleFacts) -> Predictio
     frames: list[pl.DataFrame] = []
     unpredicted: dict[int, int] = {}
     faults: list[str] = []
+    notes: list[str] = []
     for number, path in enumerate(tables, start=1):
-        frame = _as_read(path)
+        frame, of_table = _as_read(path)
+        notes += of_table
         of_file = _faults(frame, facts)
         faults += [f"table {number}: {fault}" for fault in of_file]
         if of_file:
@@ -97,7 +99,7 @@ def read_prediction_rows(paths: Sequence[Path], facts: BundleFacts) -> Predictio
     optional = {n for frame in frames for n in frame.columns}
     shared = {name for name in optional if all(name in frame.columns for frame in frames)}
     columns = [name for name in frames[0].columns if name in shared]
-    notes = [
+    notes += [
         f"'{name}' is not in every table and is not used." for name in sorted(optional - shared)
     ]
     together = pl.concat([frame.select(columns) for frame in frames])
@@ -112,11 +114,12 @@ def read_prediction_rows(paths: Sequence[Path], facts: BundleFacts) -> Predictio
     return PredictionRows(once, unpredicted, tuple(notes))
 
 
-def _as_read(path: Path) -> pl.DataFrame:
+def _as_read(path: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
     if path.suffix.lower() != ".jsonl":
-        return read_noted_frame(path, PREDICTIONS_CONTRACT).frame.drop(ROW)
+        table = read_noted_frame(path, PREDICTIONS_CONTRACT)
+        return table.frame.drop(ROW), table.notes
     try:
-        return pl.read_ndjson(path)
+        return pl.read_ndjson(path), ()
     except (OSError, pl.exceptions.PolarsError) as error:
         raise TableError(
             f'"{path.name}" cannot be read as JSON lines ({type(error).__name__}).'

@@ -7,17 +7,23 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from medtransfer.data.cases import build_cases, proposed_attributes, reported_groups
+from medtransfer.data.cases import build_cases, reported_groups
 from medtransfer.data.config import DataConfig, LabelPolicy
 from medtransfer.data.images.scan import Progress, no_progress
-from medtransfer.data.sources.catalog import label_tellers
 from medtransfer.deploy.bundle.schema import BundleFacts
 from medtransfer.deploy.inference.model import BundleModel
 from medtransfer.deploy.inference.sources import CaseSource
 from medtransfer.deploy.validation.overlap import training_overlap, without_cases
 from medtransfer.errors import TableError, listed, plural, suggestion
+from medtransfer.evaluation.comparison.attributes.attribute_table import proposed_names
 from medtransfer.posthoc.adaptation.home_features import HomeFeatures
-from medtransfer.tables.manifest import Manifest, read_manifest
+from medtransfer.tables.manifest import MANIFEST_CONTRACT, Manifest, read_manifest
+from medtransfer.tables.schema import raise_faults
+from medtransfer.tables.values.ages import with_age_groups
+from medtransfer.tables.values.personal_columns import personal_faults
+from medtransfer.tables.values.reading import ReadCells, Roles, read_cells
+from medtransfer.tables.values.sex import names_sex
+from medtransfer.tables.values.value_map import ValueMap
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,7 @@ def score_labelled(
     cohort: str | None = None,
     attributes: Sequence[str] | None = None,
     image_root: Path | None = None,
+    values: ValueMap | None = None,
     on_progress: Progress = no_progress,
     with_features: bool = False,
 ) -> LabelledScores:
@@ -59,6 +66,7 @@ def score_labelled(
         cohort: Hospital to take, if the manifest has several.
         attributes: Columns to report by; those that `init` proposes by default.
         image_root: Folder that `path` cells are relative to; the manifest's own by default.
+        values: Values to read in place of others, by column: ``{"sex": {"w": "F", "m": "M"}}``.
         on_progress: Called with the numbers of images done and to do.
         with_features: True to keep what the first network's head sees of each case.
 
@@ -73,7 +81,9 @@ def score_labelled(
         class_column=data.class_column,
         attributes=attributes or (),
         image_root=image_root,
+        values=values,
     )
+    raise_faults(MANIFEST_CONTRACT, manifest, personal_faults(table.frame, attributes or ()))
     frame = _of_cohort(table.frame, cohort)
     table = replace(table, frame=frame)
     source = model.source(table)
@@ -90,13 +100,17 @@ def score_labelled(
         raise TableError("No image of the manifest could be used, so nothing can be validated.")
     blank_targets = [f"target_{name}" for name in data.names]
     scores = scored.scores.drop(blank_targets).join(labels, on="case_id", how="left")
-    notes = [*overlap.notes]
+    notes = [*table.notes, *overlap.notes]
     notes += [] if model.clinical is None else model.clinical.notes(source)
     if len(blank):
         notes.append(f"{plural(len(blank), 'case')} without a label count for the OOD share alone.")
     if len(scored.refused):
         notes.append(f"{plural(len(scored.refused), 'image')} could not be used (refused.csv).")
-    names = list(attributes) if attributes is not None else _proposed(table, data)
+    names = attributes
+    if names is None:
+        names, found = _proposed(frame, data, values or {})
+        frame, notes = found.frame, [*found.notes, *notes]
+    notes += with_age_groups(frame, names)[1]
     return LabelledScores(
         scores=scores,
         attributes=reported_groups(frame, names),
@@ -149,6 +163,12 @@ def _of_cohort(frame: pl.DataFrame, cohort: str | None) -> pl.DataFrame:
     return frame.filter(pl.col("cohort") == cohort)
 
 
-def _proposed(table: Manifest, data: DataConfig) -> list[str]:
+def _proposed(
+    frame: pl.DataFrame, data: DataConfig, values: ValueMap
+) -> tuple[Sequence[str], ReadCells]:
+    """Attributes that nobody named, and the table with their cells read as those of attributes."""
     answers = [*data.names, *([data.class_column] if data.class_column else [])]
-    return list(proposed_attributes(table.frame, answers, label_tellers()).names)
+    names, notes = proposed_names(frame, answers, values)
+    plain = [name for name in names if not names_sex(name)]  # sexes are read already
+    cells = read_cells(frame, plain, Roles(attributes=plain), values)
+    return names, replace(cells, notes=(*notes, *cells.notes))

@@ -1,7 +1,7 @@
 """From a bundle and a hospital's labelled cases to a verdict, tables and a page."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -26,6 +26,8 @@ from medtransfer.report.identifiers import identifiers_of, readable_rows
 from medtransfer.report.page import write_evaluation_report
 from medtransfer.tables.predictions import write_predictions
 from medtransfer.tables.schema import write_spreadsheet
+from medtransfer.tables.values.rare_values import merge_rare_groups, rest_name
+from medtransfer.tables.values.value_map import ValueMap
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ def validate_bundle(
     cohort: str | None = None,
     attributes: Sequence[str] | None = None,
     image_root: Path | None = None,
+    values: ValueMap | None = None,
     config: ValidationConfig | None = None,
     evaluation: EvaluationConfig | None = None,
     on_progress: Progress = no_progress,
@@ -73,6 +76,7 @@ def validate_bundle(
         cohort: Hospital to take, if the manifest has several.
         attributes: Columns to report by; those that `init` proposes by default.
         image_root: Folder that `path` cells are relative to; the manifest's own by default.
+        values: Values to read in place of others, by column: ``{"sex": {"w": "F", "m": "M"}}``.
         config: Margin (the bundle's by default), judged metrics, recalibration.
         evaluation: Replicates, groups, seed; operating points are the bundle's.
         on_progress: Called with the numbers of images done and to do.
@@ -101,6 +105,7 @@ def validate_bundle(
         cohort=cohort,
         attributes=attributes,
         image_root=image_root,
+        values=values,
         on_progress=on_progress,
     )
     local = validate_predictions(
@@ -111,7 +116,13 @@ def validate_bundle(
         config=config,
         fit=carried_fit(model.facts),
     )
+    groups, merged = merge_rare_groups(
+        labelled.attributes, labelled.scores, evaluation.minimum_group
+    )
+    labelled = replace(labelled, attributes=groups)
     notes = list(labelled.notes)
+    rest = rest_name(evaluation.minimum_group)
+    notes += [f"{sentence}: not named, in group {rest}." for sentence in merged]
     if local.network.left_out:
         notes.append(f"OOD detectors without scores: {', '.join(local.network.left_out)}.")
     if model.facts.changes:

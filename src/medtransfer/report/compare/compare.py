@@ -29,7 +29,7 @@ from medtransfer.report.compare.side import (
     own_side,
     study_side,
 )
-from medtransfer.report.evaluate import Evaluation
+from medtransfer.report.evaluate import Evaluation, divided_values
 from medtransfer.report.hints import reversed_scores
 from medtransfer.report.identifiers import identifiers_of
 from medtransfer.report.page import write_evaluation_report
@@ -75,7 +75,8 @@ def compare_studies(
         columns: Our column names to those of the tables.
         scores: Content of the score columns, if their names do not say it.
         internal: Cohort of the tables' rows, if they have no column `cohort`.
-        values: Values of the tables to read in place of others, by their column names.
+        values: Values to read in place of others, by column of `manifest`, or of the tables
+            without one and for their targets.
         manifest: Table with `case_id` and attributes; by default those of the first study.
         attributes: Columns to report by.
         reference: Rung that others are compared with; the first study's by default.
@@ -98,16 +99,22 @@ def compare_studies(
     read = [study_side(path) for path in studies]
     task = _one_task(read)
     first = read[0]
+    of_tables, of_manifest = divided_values(values or {}, columns or {}, manifest)
     config = config or first.config
     tables = [
-        OwnTable(path, dict(columns or {}), scores, internal, _copied(values))
+        OwnTable(path, dict(columns or {}), scores, internal, _copied(of_tables))
         for path in predictions
     ]
     cases = known_cases([study.side for study in read])
     tables_read = [own_side(table, cases, single_label=task == "single-label") for table in tables]
     sides = named_apart([*(study.side for study in read), *tables_read])
     common = align_sides(sides, single_label=task == "single-label")
-    reported = _reported(read, common, manifest, attributes, config)
+    if manifest is None:
+        reported = _reported(read, common, attributes, config)
+    else:
+        reported = join_attributes(
+            common.frame, manifest, attributes, of_manifest, config.minimum_group
+        )
     base = reference or _name_of(first, sides[0])
     scored = evaluate_table(
         common.frame, reported.frame, task, config, reference=base, on_run=on_run
@@ -142,17 +149,14 @@ def compare_studies(
 def _reported(
     studies: Sequence[StudySide],
     common: CommonCases,
-    manifest: Path | None,
     names: Sequence[str] | None,
     config: EvaluationConfig,
 ) -> AttributeTable:
-    """Attributes of the compared cases: of a table, or of the first study whose manifest is there.
+    """Attributes of the compared cases, of the first study whose manifest is there.
 
     Raises:
         TableError: An attribute does not exist.
     """
-    if manifest is not None:
-        return join_attributes(common.frame, manifest, names, None, config.minimum_group)
     cases = common.frame.select("case_id").unique(maintain_order=True)
     tables = [study for study in studies if study.attributes is not None]
     if not tables or tables[0].attributes is None:

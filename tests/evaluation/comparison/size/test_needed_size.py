@@ -178,3 +178,15 @@ def test_a_target_without_positives_is_said(tmp_path: Path) -> None:
     (row,) = sample_size(written(tmp_path, table)).rows
     assert row.patients is None
     assert row.reason == "its test cases lack a positive or a negative"
+
+
+def test_words_of_a_table_are_read_by_values_and_that_is_said(tmp_path: Path) -> None:
+    table = binary_table({"a": Site({"tune": 30, "test": 60})}, seed=0)
+    words = pl.col("target_x").cast(pl.Int64).cast(pl.String).replace({"1": "ja", "0": "nein"})
+    path = written(tmp_path, table.with_columns(words))
+    with pytest.raises(TableError, match="--values target_x=ja:1,nein:0"):
+        sample_size(path)
+    sizes = sample_size(path, values={"target_x": {"ja": "1", "nein": "0"}})
+    assert any("written as '1'" in note for note in sizes.notes)
+    with pytest.raises(ConfigError, match="values needs a predictions table"):
+        sample_size(values={"target_x": {"ja": "1"}})

@@ -19,7 +19,8 @@ from medtransfer.evaluation.comparison.evaluate_table import infer_task, ladder_
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.posthoc.adaptation.arms import ARMS, TRAINED_ARMS
 from medtransfer.tables.imported.score_cells import Scores
-from medtransfer.tables.other_predictions import read_other_predictions
+from medtransfer.tables.other_predictions import Completion, read_other_predictions
+from medtransfer.tables.values.value_map import ValueMap
 
 WHY = {
     PROBE: "needs the features of the network",
@@ -51,6 +52,7 @@ def adaptation_curves(
     columns: Mapping[str, str] | None = None,
     scores: Scores | None = None,
     task: Task | None = None,
+    values: ValueMap | None = None,
     on_run: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> AdaptationCurves:
     """Measure what a few patients of each shifted hospital are worth without training.
@@ -63,6 +65,7 @@ def adaptation_curves(
         columns: Our column names to theirs.
         scores: Content of the score columns, if their names do not say it.
         task: Relation of the targets; inferred from the table by default.
+        values: Values to read in place of others, by column of the table.
         on_run: Called with the number of runs measured, and of all runs.
 
     Returns:
@@ -80,7 +83,13 @@ def adaptation_curves(
             "predictions has none. Leave it out, or set it in a study (adapt: in study.yaml)."
         )
     single = None if task is None else task == "single-label"
-    read = read_other_predictions(predictions, dict(columns or {}), scores, single_label=single)
+    read = read_other_predictions(
+        predictions,
+        dict(columns or {}),
+        scores,
+        single_label=single,
+        completion=Completion(values=values or {}),
+    )
     require_shifted(read.frame)
     inferred, reason = infer_task(read.frame)
     table = adapt_table(

@@ -128,11 +128,8 @@ def _chosen(
     free = [name for name in frame.columns if may_be_attribute(frame, name)]
     notes: list[str] = []
     if names is None:
-        asked = [n for n in free if n not in targets and n.removeprefix(TARGET) not in targets]
-        read = read_cells(frame, asked, Roles(attributes=asked), values).frame
         answers = [*targets, *(TARGET + target for target in targets)]
-        proposed = proposed_attributes(read, answers, label_tellers())
-        names, notes = proposed.names, proposed.notes()
+        names, notes = proposed_names(frame, answers, values)
     faults = [
         f"attribute '{name}' is not a column. {suggestion(name, free)}".rstrip(". ")
         if name not in frame.columns
@@ -144,6 +141,22 @@ def _chosen(
     chosen = list(dict.fromkeys(names))
     cells = read_cells(frame, chosen, Roles(attributes=chosen), values)
     return chosen, replace(cells, notes=(*notes, *cells.notes))
+
+
+def proposed_names(
+    frame: pl.DataFrame, answers: Sequence[str], values: ValueMap
+) -> tuple[Sequence[str], list[str]]:
+    """Attributes that a table is reported by unless the user names others, and notes on the choice.
+
+    Args:
+        frame: The table.
+        answers: Targets and class columns.
+        values: What `map_values` wrote before.
+    """
+    asked = [n for n in frame.columns if n not in answers and may_be_attribute(frame, n)]
+    read = read_cells(frame, asked, Roles(attributes=asked), values).frame
+    proposed = proposed_attributes(read, answers, label_tellers())
+    return proposed.names, proposed.notes()
 
 
 def _conflicts(frame: pl.DataFrame, table: pl.DataFrame, names: Sequence[str]) -> list[str]:

@@ -29,7 +29,8 @@ from medtransfer.statistics.sample_size import (
     slope_influence,
 )
 from medtransfer.tables.imported.score_cells import Scores
-from medtransfer.tables.other_predictions import read_other_predictions
+from medtransfer.tables.other_predictions import Completion, read_other_predictions
+from medtransfer.tables.values.value_map import ValueMap
 
 PATIENTS_ALONE = (
     "Sizes allow for the sampling of patients alone: training again with another seed adds "
@@ -89,6 +90,7 @@ def sample_size(
     reference: str | None = None,
     cohort: str | None = None,
     point: str | None = None,
+    values: ValueMap | None = None,
 ) -> SampleSizes:
     """Compute the patients needed for a precision or a difference.
 
@@ -107,6 +109,7 @@ def sample_size(
         reference: Rung to measure; the first by default.
         cohort: Test cohort to measure; the training cohorts' test cases by default.
         point: Operating point of sensitivity and specificity; `sens90` by default.
+        values: Values to read in place of others, by column of the table.
 
     Returns:
         A row for each goal and target, and notes on what was measured and assumed.
@@ -128,6 +131,7 @@ def sample_size(
             "columns": columns,
             "scores": scores,
             "task": task,
+            "values": values or None,
         },
         has_table=predictions is not None,
     )
@@ -137,7 +141,13 @@ def sample_size(
         rows = tuple(_precision_rows("", expected, goals, effects, None))
         return SampleSizes((*rows, _assumed_difference(expected, goals)), _assumptions(expected))
     single = None if task is None else task == "single-label"
-    table = read_other_predictions(predictions, columns or {}, scores, single_label=single)
+    table = read_other_predictions(
+        predictions,
+        columns or {},
+        scores,
+        single_label=single,
+        completion=Completion(values=values or {}),
+    )
     inferred, _ = infer_task(table.frame)
     rungs = rung_names(table.frame)
     if reference is not None and reference not in rungs:
@@ -149,13 +159,14 @@ def sample_size(
     runs.sort(key=lambda run: (run.key.label_fraction, -(run.seed or 0)))
     arrays = {run.key.rung: run_arrays(run.predictions(), task or inferred) for run in runs}
     sizes = _measured(arrays, first, cohort, point or DEFAULT_POINT, expected=expected, goals=goals)
+    notes = (*table.notes, *sizes.notes)
     if len(runs) == len(arrays):
-        return sizes
+        return replace(sizes, notes=notes)
     one = (
         f"Of {plural(len(runs), 'run')} of {plural(len(arrays), 'rung')}, one of each rung was "
         "measured: that with the most labels and the first seed."
     )
-    return replace(sizes, notes=(*sizes.notes, one))
+    return replace(sizes, notes=(*notes, one))
 
 
 def _measured(
