@@ -309,3 +309,49 @@ def test_a_study_and_its_evaluation_leave_no_canary(hospital: Hospital) -> None:
             assert not CANARY.search(text), name
     for path in (hospital.folder / "out").rglob("*"):
         assert path.stat().st_mode & 0o077 == 0, path
+
+
+@pytest.mark.slow
+def test_commands_after_a_study_leave_no_canary(hospital: Hospital) -> None:
+    manifest = imported(hospital)
+    study = written_study(hospital, manifest)
+    place, bundle = ("--out", "out/study"), "out/net.medt"
+    with no_worker():
+        hospital("plan", study, *place)
+        hospital("run", study, *place)
+        hospital("drift", "out/study", code=None)
+    for words in (
+        ("logs", "out/study"),
+        ("cancel", "out/study"),
+        ("retry", "out/study"),
+        ("gc", "out/study"),
+        ("recommend", "out/study"),
+        ("export-log", "out/study", "--out", "out/log"),
+        ("leaderboard", "out/study", "--out", "out/board"),
+        ("watch", "nowhere"),
+        ("serve", bundle, "--port", "0", "--trusted", "none"),
+    ):
+        hospital(*words, code=None)
+    hospital("forget", "out/study", "--patient", "MRN-QZV-0001", code=None)
+    hospital("forget", "out/study", "--patient", "MRN-QZV-9999", code=None)
+    hospital("export", "out/study", "--out", bundle)
+    hospital("show", bundle)
+    # predictions are of cases and name them: they lie where the manifest lies
+    root = ("--image-root", "export")
+    hospital("predict", bundle, manifest, "--out", "data/p.csv", code=None)
+    hospital("predict", bundle, "export", "--out", "data/files.csv", code=None)
+    hospital("validate", bundle, manifest, "--out", "out/valid", *root, code=None)
+    hospital("validate", bundle, "data/south.csv", "--out", "out/valid", code=2)
+    hospital("adapt", bundle, manifest, "--out", "out/here.medt", *root, code=None)
+    south = imported(hospital, "other", "south")
+    words = ("--values", "sex=F:M", "--attributes", "sex")
+    south_root = ("--image-root", "other")
+    hospital("validate", bundle, south, "--out", "out/valid", *south_root, *words, code=None)
+    hospital("monitor", bundle, "data/files.csv", "--out", "out/monitor", code=None)
+    hospital("monitor", bundle, "data/files.csv", "--labels", "export/liste.csv", code=2)
+    hospital("features", "scratch/r14x0.5", manifest, *root, "--out", "data/f.parquet", code=None)
+    hospital("compare", "out/study", "out/study", "--out", "out/compared", code=None)
+    hospital("gallery", "out/study", "--out", "data/gallery", code=None)
+    hospital("auto", manifest, *root, "--out", "out/auto", "--hours", "x", code=2)
+    for name, text in hospital.written_texts().items():
+        assert not CANARY.search(text), name
