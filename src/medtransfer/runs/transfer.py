@@ -151,7 +151,9 @@ def transfer(
             folder=folder,
             on_step=on_step,
             looks=looks,
-            start_head=None if start else partial(start_head, run, built, split, source, on_step=on_step),
+            start_head=None
+            if start
+            else partial(start_head, run, built, split, source, on_step=on_step),
         )
 
     if not world().is_main:

@@ -100,7 +100,7 @@ def score_labelled(
         raise TableError("No image of the manifest could be used, so nothing can be validated.")
     blank_targets = [f"target_{name}" for name in data.names]
     scores = scored.scores.drop(blank_targets).join(labels, on="case_id", how="left")
-    notes = [*table.notes, *overlap.notes]
+    notes = [*overlap.notes, *table.notes]
     notes += [] if model.clinical is None else model.clinical.notes(source)
     if len(blank):
         notes.append(f"{plural(len(blank), 'case')} without a label count for the OOD share alone.")
@@ -109,7 +109,7 @@ def score_labelled(
     names = attributes
     if names is None:
         names, found = _proposed(frame, data, values or {})
-        frame, notes = found.frame, [*found.notes, *notes]
+        frame, notes = found.frame, [*notes, *found.notes]
     notes += with_age_groups(frame, names)[1]
     return LabelledScores(
         scores=scores,

@@ -11,6 +11,11 @@ from medtransfer.errors import ConfigError, fault_list
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.statistics.sample_size import POWER
 
+PATIENTS_ALONE = (
+    "Sizes allow for the sampling of patients alone: training again with another seed adds "
+    "variance that they leave out."
+)
+
 
 @dataclass(frozen=True)
 class SizeGoals:
@@ -130,3 +135,18 @@ def require_sizes(
         faults.append(f"'{point}' is no operating point (allowed: as sens90, spec80, youden)")
     if faults:
         raise ConfigError(fault_list("The sample size cannot be computed", faults, ""))
+
+
+def assumption_notes(expected: ExpectedPerformance) -> tuple[str, ...]:
+    """Sentences on what sizes without a predictions table assume."""
+    clusters = (
+        f"Assumed: cases per patient {expected.cases_per_patient:g}, "
+        f"design effect {expected.design_effect:g}, "
+    )
+    notes = (
+        f"{clusters}correlation {expected.correlation:g} between two rungs.",
+        PATIENTS_ALONE,
+    )
+    if expected.sensitivity is None or expected.specificity is None:
+        return (*notes, "Sizes for sensitivity and specificity need an expected value of each.")
+    return notes

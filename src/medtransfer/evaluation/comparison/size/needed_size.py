@@ -10,8 +10,10 @@ from medtransfer.data.config import Task
 from medtransfer.errors import TableError, listed, plural, suggestion
 from medtransfer.evaluation.comparison.evaluate_table import infer_task, ladder_runs, rung_names
 from medtransfer.evaluation.comparison.size.goals import (
+    PATIENTS_ALONE,
     ExpectedPerformance,
     SizeGoals,
+    assumption_notes,
     require_sizes,
 )
 from medtransfer.evaluation.comparison.size.sample import DesignEffects, Sample, common_cases
@@ -32,10 +34,6 @@ from medtransfer.tables.imported.score_cells import Scores
 from medtransfer.tables.other_predictions import Completion, read_other_predictions
 from medtransfer.tables.values.value_map import ValueMap
 
-PATIENTS_ALONE = (
-    "Sizes allow for the sampling of patients alone: training again with another seed adds "
-    "variance that they leave out."
-)
 DEFAULT_POINT = "sens90"
 UNMEASURED = {"correlation": 0.5, "cases_per_patient": 1.0, "design_effect": 1.0}
 """Assumptions without a table, unless others are given."""
@@ -139,7 +137,9 @@ def sample_size(
         expected = expected.completed(UNMEASURED)
         effects = DesignEffects.same(expected.design_effect or 1.0)
         rows = tuple(_precision_rows("", expected, goals, effects, None))
-        return SampleSizes((*rows, _assumed_difference(expected, goals)), _assumptions(expected))
+        return SampleSizes(
+            (*rows, _assumed_difference(expected, goals)), assumption_notes(expected)
+        )
     single = None if task is None else task == "single-label"
     table = read_other_predictions(
         predictions,
@@ -395,17 +395,3 @@ class _Sizer:
             design_effect=effect,
             reason=reason,
         )
-
-
-def _assumptions(expected: ExpectedPerformance) -> tuple[str, ...]:
-    clusters = (
-        f"Assumed: cases per patient {expected.cases_per_patient:g}, "
-        f"design effect {expected.design_effect:g}, "
-    )
-    notes = (
-        f"{clusters}correlation {expected.correlation:g} between two rungs.",
-        PATIENTS_ALONE,
-    )
-    if expected.sensitivity is None or expected.specificity is None:
-        return (*notes, "Sizes for sensitivity and specificity need an expected value of each.")
-    return notes
