@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
 import numpy as np
 
@@ -139,9 +138,9 @@ def _measured(pairing: Pairing, keys: Sequence[ResultKey]) -> dict[ResultKey, _M
         sides = _sides(pairing, key)
         if sides is None or sides[0].targets != sides[1].targets:
             continue
-        one, other = sides[0].values, sides[1].values
-        if one is not None and other is not None:
-            values[key] = one - other
+        first, second = sides[0].values, sides[1].values
+        if first is not None and second is not None:
+            values[key] = first - second
     if not values:
         return {}
     stacked = np.stack(list(values.values()))
@@ -183,7 +182,7 @@ def _comparison(
         reason = estimate.reason or of_base.reason or UNDEFINED
         return Compared(changed(row, **counts, reason=reason))
     notes = [_left_out_targets(mean, key), missing]
-    cells: dict[str, Any] = {
+    cells: dict[str, object] = {
         **counts,
         "difference": value,
         "p_mcnemar": _p_of_decisions(mean, base, key),
@@ -300,7 +299,7 @@ def _p_of_decisions(mean: Mean, base: Mean, key: ResultKey) -> float | None:
     return mcnemar(right - of_base)
 
 
-def _margin_cells(both: Contrast, margin: float) -> dict[str, Any]:
+def _margin_cells(both: Contrast, margin: float) -> dict[str, object]:
     no_worse, same = non_inferiority(both, margin), equivalence(both, margin)
     return {
         "margin": margin,

@@ -311,17 +311,17 @@ def paired_ends(
         value: Their difference in the sample.
         interval: From `difference_interval`.
     """
-    one, other = sides
-    if one.values is None or len(one.values) == 1:
+    first, second = sides
+    if first.values is None or len(first.values) == 1:
         return None, None
-    lacking = one.lacking(metric) or other.lacking(metric)
+    lacking = first.lacking(metric) or second.lacking(metric)
     entry = find_metric(metric)
     if lacking is not None or interval is None:
         return None, lacking or (BIASED_DIFFERENCE if entry.biased else NO_INTERVAL)
-    at_end = float(one.values[0]) in (entry.low, entry.high)
+    at_end = float(first.values[0]) in (entry.low, entry.high)
     if interval[0] == interval[1] and at_end:
         return None, NO_SPREAD
-    fewest = few_patients(one, other, metric)
+    fewest = few_patients(first, second, metric)
     return (interval if fewest is None else widened_interval(value, interval, fewest)), None
 
 

@@ -192,12 +192,12 @@ def read_predictions_of_runs(
 def _cases_in_one_table(
     entry: "tuple[RunFolder, PredictedCases]",
 ) -> tuple[int, tuple[str, ...] | None]:
-    """Which cases a run is to predict, and their cohorts; None if its own table lacks one."""
+    """The cases that a run is to predict, and their cohorts; None if its own table lacks one."""
     run, cases = entry
     places = cohort_predictions(run)
-    found = [places.get(cohort.images) for cohort in cases.cohorts]
-    own = tuple(place.cohort for place in found if place is not None and place.added is None)
-    return id(cases), own if len(own) == len(found) else None
+    of_cohorts = [places.get(cohort.images) for cohort in cases.cohorts]
+    names = tuple(place.cohort for place in of_cohorts if place is not None and not place.added)
+    return id(cases), names if len(names) == len(of_cohorts) else None
 
 
 def _joined_at_once(

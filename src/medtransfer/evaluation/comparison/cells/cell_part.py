@@ -1,4 +1,4 @@
-"""What a cell takes of one of its runs, and its file."""
+"""A run without its predictions, as its cell takes it, and its file."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from medtransfer.evaluation.comparison.cells.records import (
     TargetMeanRecord,
     add_frame,
-    read_frame,
+    arrow_frame,
 )
 from medtransfer.evaluation.comparison.cells.run_lines import Line, LineKey, run_lines
 from medtransfer.evaluation.comparison.cells.seed_part import SeedPart, seed_part
@@ -138,5 +138,5 @@ def _part(record: _Record, arrays: Sequence[AnyArray]) -> CellPart:
         key: Line(arrays[x], arrays[y], None if count is None else arrays[count])
         for key, x, y, count in record.lines
     }
-    results = None if record.results is None else read_frame(record.results, arrays)
+    results = None if record.results is None else arrow_frame(record.results, arrays)
     return CellPart(numbers, lines, results)

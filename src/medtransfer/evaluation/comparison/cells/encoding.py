@@ -11,7 +11,7 @@ from medtransfer.evaluation.comparison.cells.cell import SummedCell
 from medtransfer.evaluation.comparison.cells.records import (
     TargetMeanRecord,
     add_frame,
-    read_frame,
+    arrow_frame,
 )
 from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.evaluation.comparison.seed_means import Mean
@@ -96,9 +96,9 @@ def _cell(record: _Record, arrays: Sequence[AnyArray], place: GridKey) -> Summed
         comparable={key: of_mean.mean(arrays) for key, of_mean in record.comparable},
     )
     return SummedCell(
-        results=tuple(read_frame(number, arrays) for number in record.results),
-        summary=read_frame(record.summary, arrays),
+        results=tuple(arrow_frame(number, arrays) for number in record.results),
+        summary=arrow_frame(record.summary, arrays),
         headlines=tuple(record.headlines),
-        curves=tuple((kind, read_frame(number, arrays)) for kind, number in record.curves),
+        curves=tuple((kind, arrow_frame(number, arrays)) for kind, number in record.curves),
         mean=mean,
     )

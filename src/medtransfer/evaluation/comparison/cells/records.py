@@ -36,7 +36,7 @@ def add_frame(frame: pl.DataFrame, file: ArrayFile) -> int:
     return file.add(np.frombuffer(content_of(frame.write_ipc), dtype=np.uint8))
 
 
-def read_frame(number: int, arrays: Sequence[AnyArray]) -> pl.DataFrame:
+def arrow_frame(number: int, arrays: Sequence[AnyArray]) -> pl.DataFrame:
     """A table of a file by its number.
 
     Raises:
