@@ -142,7 +142,7 @@ def _of_hospital(hospital: HospitalFacts) -> Iterator[Component]:
 
 
 def _left_out(quantity: Quantity) -> list[str]:
-    """What the mean of a hospital was not taken over, as a sentence; empty if it was over all."""
+    """Sentence on what the mean of a hospital leaves out; none if it is over all."""
     if quantity.value is None or quantity.low is None or not quantity.reason:
         return []
     text = reason_text(quantity.reason)
