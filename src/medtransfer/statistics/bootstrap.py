@@ -361,8 +361,9 @@ def two_quantiles(values: Floats, low: float, high: float) -> tuple[Floats, Floa
 
 
 def quantile(values: Floats, share: float) -> Floats:
-    """``np.quantile(values, share, axis=-1)`` to the last bit, as `two_quantiles`. [..., n]"""
-    return two_quantiles(values, share, share)[0]
+    """``np.quantile(values, share, axis=-1)`` to the last bit, NaN where any is NaN. [..., n]"""
+    is_undefined = np.isnan(values).any(axis=-1)
+    return np.where(is_undefined, np.nan, two_quantiles(values, share, share)[0])
 
 
 def _between(ordered: Floats, place: float, before: int) -> Floats:
