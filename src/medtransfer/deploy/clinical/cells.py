@@ -215,8 +215,10 @@ class ClinicalData:
         notes = [] if self._given is None else [*self._given.notes]
         if isinstance(source, ManifestSource):
             notes += self._read(source.manifest.frame).notes
-        told = {*source.notes}
-        return [note for note in dict.fromkeys(notes) if OPTION not in note and note not in told]
+        source_notes = {*source.notes}
+        return [
+            note for note in dict.fromkeys(notes) if OPTION not in note and note not in source_notes
+        ]
 
     def _matched(self, source: CaseSource) -> list[str]:
         """A sentence where the table lacks cases that are predicted.

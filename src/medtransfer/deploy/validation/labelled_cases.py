@@ -108,8 +108,8 @@ def score_labelled(
         notes.append(f"{plural(len(scored.refused), 'image')} could not be used (refused.csv).")
     names = attributes
     if names is None:
-        names, found = _proposed(frame, data, values or {})
-        frame, notes = found.frame, [*notes, *found.notes]
+        names, attribute_cells = _proposed(frame, data, values or {})
+        frame, notes = attribute_cells.frame, [*notes, *attribute_cells.notes]
     notes += with_age_groups(frame, names)[1]
     return LabelledScores(
         scores=scores,
