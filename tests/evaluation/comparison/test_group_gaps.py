@@ -64,7 +64,9 @@ def test_seeds_move_the_groups_as_they_did_in_the_sample() -> None:
     seeds = [groups_of(0.8 + 0.01 * rng.normal(size=(3, 201))) for _ in range(3)]
     (undefined,) = {
         row.reason
-        for row in mean_gaps({SUBJECT: [*seeds[:2], groups_of(seeds[2].values[:2])]}, 3, CONFIG)
+        for row in mean_gaps(
+            {SUBJECT: [*seeds[:2], groups_of(np.stack(seeds[2].values[:2]))]}, 3, CONFIG
+        )
     }
     assert undefined == "seeds have different groups or targets that are large enough"
 
