@@ -19,7 +19,6 @@ from medtransfer.data.images.pictures import decode_image, inspect_image
 from medtransfer.data.images.scan import FACTS, STAMP, map_images, scan_images
 from medtransfer.data.phantom import Hospital, Phantom, write_phantom
 from medtransfer.errors import ImageError
-from medtransfer.tables import manifest as manifest_module
 from medtransfer.tables.manifest import Manifest, read_manifest
 from medtransfer.tables.schema import write_frame
 
@@ -249,7 +248,6 @@ def test_reading_in_threads_leaves_the_filters_of_warnings_as_they_are(tmp_path:
 @pytest.fixture
 def low_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Manifests of more than ten rows are large."""
-    monkeypatch.setattr(manifest_module, "LOOKED_AT", 10)
     monkeypatch.setattr(scan, "LOOKED_AT", 10)
 
 

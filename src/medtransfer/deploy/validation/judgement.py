@@ -185,9 +185,9 @@ def _planned_prevalence(here: Measured, promised: Measured) -> float:
     Of n cases without a positive one at most 3 in n are positive, at 95 % (Hanley and
     Lippman-Hand 1983): the promise's prevalence where that is smaller.
     """
-    own, expected = _prevalence(here), _prevalence(promised) or 0.5
-    if own is not None or not here.cases or here.positives is None:
-        return own or expected
+    measured, expected = _prevalence(here), _prevalence(promised) or 0.5
+    if measured is not None or not here.cases or here.positives is None:
+        return measured or expected
     bound = THREE / here.cases
     return min(expected, bound) if here.positives == 0 else max(expected, 1 - bound)
 

@@ -236,8 +236,8 @@ def _letter_sexes(letters: frozenset[str], languages: frozenset[str]) -> dict[st
         for pair in LANGUAGES[name].letters
     }
     whole = [pair for pair in pairs if letters >= {*pair}]
-    told = {letter for pair in whole for letter in pair}
-    single = [pair for pair, is_spoken in pairs.items() if is_spoken and not told & {*pair}]
+    paired = {letter for pair in whole for letter in pair}
+    single = [pair for pair, is_spoken in pairs.items() if is_spoken and not paired & {*pair}]
     readings: dict[str, set[str]] = {}
     for pair in (*whole, *(pair for pair in single if letters & {*pair})):
         for letter, sex in zip(pair, (FEMALE, MALE), strict=True):
