@@ -66,7 +66,7 @@ def processor_seconds() -> float:
     return sum(t.user + t.system + t.children_user + t.children_system for t in times)
 
 
-clock: Callable[[], float] = time.perf_counter
+Clock = Callable[[], float]
 
 
 @dataclass(frozen=True)
@@ -105,9 +105,7 @@ def main() -> int:
         "--processor-time", action="store_true", help="for a machine that does other work too"
     )
     asked = parser.parse_args()
-    if asked.processor_time:
-        global clock  # noqa: PLW0603 — one clock for all contenders
-        clock = processor_seconds
+    clock = processor_seconds if asked.processor_time else time.perf_counter
     table = Path(os.environ.get("MEDTRANSFER_SHARED", SHARED)) / "derm_ham10000.parquet"
     if not table.is_file():
         print(f"skipped: {table.name} is not here")
@@ -118,14 +116,14 @@ def main() -> int:
         manifest = Path(place) / "manifest.parquet"
         frame.write_parquet(manifest)
         peers = {
-            name: peer(name, asked.rung, frame, size=size, passes=passes)
+            name: peer(name, asked.rung, frame, clock, size=size, passes=passes)
             for name in ("timm", "bit")
         }
         for name, outcome in peers.items():
             print(f"{name:>25}  {outcome.text()}", flush=True)
         ours: dict[str, Outcome] = {}
         for mode in (*OURS, *(WITHOUT if asked.parts else ())):
-            ours[mode] = own(mode, asked.rung, manifest, size=size, passes=passes)
+            ours[mode] = own(mode, asked.rung, manifest, clock, size=size, passes=passes)
             reached = ", ".join(
                 f"{name}'s after {ours[mode].seconds_to(other.tune):.1f} s"
                 for name, other in peers.items()
@@ -161,7 +159,9 @@ def divided(table: Path, most: int | None) -> pl.DataFrame:
     )
 
 
-def peer(name: str, rung: str, frame: pl.DataFrame, *, size: int, passes: int) -> Outcome:
+def peer(
+    name: str, rung: str, frame: pl.DataFrame, clock: Clock, *, size: int, passes: int
+) -> Outcome:
     """Train by a peer's recipe to the end of its schedule."""
     begun = clock()
     torch.manual_seed(0)
@@ -280,7 +280,7 @@ def with_interval(truth: Targets, scores: Targets) -> tuple[float, float, float]
     return float(roc_auc_score(truth, scores)), low, high
 
 
-def own(mode: str, rung: str, manifest: Path, *, size: int, passes: int) -> Outcome:
+def own(mode: str, rung: str, manifest: Path, clock: Clock, *, size: int, passes: int) -> Outcome:
     """Run a study of one run, and note the time of every look at its tuning split."""
     training: dict[str, Any] = {"batch_size": BATCH, "tuning": {"mode": "linear"}}
     if mode != "linear":

@@ -9,7 +9,7 @@ from tests.prediction_tables import Site, binary_table
 
 from medtransfer.runs.folders import RunFolder, StudyFolder
 from medtransfer.runs.tested import files
-from medtransfer.runs.tested.cases import PredictedCohort
+from medtransfer.runs.tested.cases import PredictedCases, PredictedCohort
 from medtransfer.runs.tested.files import (
     CohortRecord,
     add_predictions,
@@ -24,13 +24,13 @@ TABLE = binary_table(SITES)
 COHORTS = (PredictedCohort("a", 12, "aa"), PredictedCohort("b", 6, "bb"))
 
 
-class Cases:
-    """Cases of the manifest with labels of today; the last one is no more there."""
+class Cases(PredictedCases):
+    """Cases of the manifest with labels of today; the last one is not there any more."""
 
     def __init__(self, cohorts: tuple[PredictedCohort, ...] = COHORTS) -> None:
-        self.cohorts = cohorts
+        self.__dict__["cohorts"] = cohorts  # both are made from a manifest when first asked for
         names = ["case_id", "patient_id", "cohort", "split", "target_x"]
-        self.table = TABLE.select(names)[:-1].with_columns(target_x=pl.lit(1.0))
+        self.__dict__["table"] = TABLE.select(names)[:-1].with_columns(target_x=pl.lit(1.0))
 
 
 def made(folder: StudyFolder, name: str, cohorts: tuple[PredictedCohort, ...]) -> RunFolder:
@@ -58,11 +58,11 @@ def test_many_at_once_are_as_one_after_the_other(
     added = TABLE.filter(pl.col("cohort") == "b").with_columns(run_id=pl.lit("later"))
     add_predictions(later, record, added)
     asked = [*((run, cases) for run in runs), (later, cases), (runs[0], other), (runs[1], other)]
-    tables = list(read_predictions_of_runs(asked))  # type: ignore[arg-type]
+    tables = list(read_predictions_of_runs(asked))
     assert [len(table) for table in tables] == [25, 25, 25, 25, 20, 20]
     for (run, of_run), table in zip(asked, tables, strict=True):
         assert table["run_id"].unique().to_list() == [run.run_id]
-        assert_frame_equal(table, read_predictions_of(run, of_run))  # type: ignore[arg-type]
+        assert_frame_equal(table, read_predictions_of(run, of_run))
     assert tables[0]["target_x"].unique().to_list() == [1.0]
 
 
@@ -72,5 +72,5 @@ def test_tables_of_other_columns_are_read_one_by_one(tmp_path: Path) -> None:
     path = runs[1].path / "predictions.parquet"
     write_predictions(pl.read_parquet(path).with_columns(ood_knn=pl.lit(0.5)), path)
     asked = [(run, cases) for run in runs]
-    for (run, _), table in zip(asked, read_predictions_of_runs(asked), strict=True):  # type: ignore[arg-type]
-        assert_frame_equal(table, read_predictions_of(run, cases))  # type: ignore[arg-type]
+    for (run, _), table in zip(asked, read_predictions_of_runs(asked), strict=True):
+        assert_frame_equal(table, read_predictions_of(run, cases))

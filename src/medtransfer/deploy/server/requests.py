@@ -14,7 +14,7 @@ MAX_CLIENTS = 10_000
 """Clients whose number of requests is kept."""
 MAX_TEXT = 1_000
 """Characters of a field of clinical data."""
-FIELDS = "Fields of the form that are no files are, once each,"
+FIELDS = "Besides files, the form may have these fields, once each:"
 
 
 class RequestError(Exception):

@@ -8,14 +8,13 @@ from pydantic import ConfigDict, TypeAdapter
 from safetensors import SafetensorError
 
 from medtransfer.evaluation.comparison.cells.records import (
-    TargetMeanRecord,
+    MeanRecords,
     add_frame,
     arrow_frame,
 )
 from medtransfer.evaluation.comparison.cells.run_lines import Line, LineKey, run_lines
 from medtransfer.evaluation.comparison.cells.seed_part import SeedPart, seed_part
 from medtransfer.evaluation.comparison.group_gaps import SeedGroups
-from medtransfer.evaluation.comparison.target_means import SharedMean
 from medtransfer.evaluation.kept.arrays import AnyArray, ArrayFile, read_arrays
 from medtransfer.evaluation.kept.records import EstimateRecord, EstimateRecords
 from medtransfer.evaluation.scoring.config import EvaluationConfig
@@ -76,9 +75,7 @@ class _Record:
 
     internal_name: str
     estimates: EstimateRecords
-    decisions: list[tuple[ResultKey, int]]
-    shared: list[tuple[ResultKey, TargetMeanRecord, TargetMeanRecord]]
-    comparable: list[tuple[ResultKey, TargetMeanRecord]]
+    means: MeanRecords
     groups: list[tuple[ResultKey, _Groups]]
     lines: list[tuple[LineKey, int, int, int | None]]
     results: int | None
@@ -93,14 +90,7 @@ def encoded_part(part: CellPart) -> bytes:
     record = _Record(
         internal_name=numbers.internal_name,
         estimates=EstimateRecords.of(numbers.estimates, file),
-        decisions=[(key, file.add(right)) for key, right in numbers.decisions.items()],
-        shared=[
-            (key, TargetMeanRecord.of(both.internal, file), TargetMeanRecord.of(both.shifted, file))
-            for key, both in numbers.shared.items()
-        ],
-        comparable=[
-            (key, TargetMeanRecord.of(mean, file)) for key, mean in numbers.comparable.items()
-        ],
+        means=MeanRecords.of(numbers, file),
         groups=[(key, _Groups.of(groups, file)) for key, groups in numbers.groups.items()],
         lines=[
             (key, file.add(line.x), file.add(line.y), None if c is None else file.add(c))
@@ -126,12 +116,9 @@ def _part(record: _Record, arrays: Sequence[AnyArray]) -> CellPart:
     numbers = SeedPart(
         internal_name=record.internal_name,
         estimates=record.estimates.estimates(arrays),
-        decisions={key: arrays[number] for key, number in record.decisions},
-        shared={
-            key: SharedMean(internal.mean(arrays), shifted.mean(arrays))
-            for key, internal, shifted in record.shared
-        },
-        comparable={key: mean.mean(arrays) for key, mean in record.comparable},
+        decisions=record.means.decisions(arrays),
+        shared=record.means.shared(arrays),
+        comparable=record.means.comparable(arrays),
         groups={key: groups.groups(arrays) for key, groups in record.groups},
     )
     lines = {

@@ -9,13 +9,12 @@ from safetensors import SafetensorError
 
 from medtransfer.evaluation.comparison.cells.cell import SummedCell
 from medtransfer.evaluation.comparison.cells.records import (
-    TargetMeanRecord,
+    MeanRecords,
     add_frame,
     arrow_frame,
 )
 from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.evaluation.comparison.seed_means import Mean
-from medtransfer.evaluation.comparison.target_means import SharedMean
 from medtransfer.evaluation.kept.arrays import AnyArray, ArrayFile, read_arrays
 from medtransfer.evaluation.kept.records import EstimateRecords
 from medtransfer.evaluation.scoring.estimate import ResultKey
@@ -30,9 +29,7 @@ class _Record:
     seeds: tuple[int, ...]
     estimates: EstimateRecords
     by_seed: list[tuple[ResultKey, int]]
-    decisions: list[tuple[ResultKey, int]]
-    shared: list[tuple[ResultKey, TargetMeanRecord, TargetMeanRecord]]
-    comparable: list[tuple[ResultKey, TargetMeanRecord]]
+    means: MeanRecords
     headlines: list[Result]
     results: list[int]
     summary: int
@@ -50,14 +47,7 @@ def encoded_cell(cell: SummedCell) -> bytes:
         seeds=mean.seeds,
         estimates=EstimateRecords.of(mean.estimates, file),
         by_seed=[(key, file.add(values)) for key, values in mean.by_seed.items()],
-        decisions=[(key, file.add(right)) for key, right in mean.decisions.items()],
-        shared=[
-            (key, TargetMeanRecord.of(both.internal, file), TargetMeanRecord.of(both.shifted, file))
-            for key, both in mean.shared.items()
-        ],
-        comparable=[
-            (key, TargetMeanRecord.of(of_mean, file)) for key, of_mean in mean.comparable.items()
-        ],
+        means=MeanRecords.of(mean, file),
         headlines=list(cell.headlines),
         results=[add_frame(frame, file) for frame in cell.results],
         summary=add_frame(cell.summary, file),
@@ -88,12 +78,9 @@ def _cell(record: _Record, arrays: Sequence[AnyArray], place: GridKey) -> Summed
         by_seed={key: arrays[number] for key, number in record.by_seed},
         internal_name=record.internal_name,
         seeds=record.seeds,
-        decisions={key: arrays[number] for key, number in record.decisions},
-        shared={
-            key: SharedMean(internal.mean(arrays), shifted.mean(arrays))
-            for key, internal, shifted in record.shared
-        },
-        comparable={key: of_mean.mean(arrays) for key, of_mean in record.comparable},
+        decisions=record.means.decisions(arrays),
+        shared=record.means.shared(arrays),
+        comparable=record.means.comparable(arrays),
     )
     return SummedCell(
         results=tuple(arrow_frame(number, arrays) for number in record.results),
