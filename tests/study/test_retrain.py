@@ -261,5 +261,5 @@ def test_what_the_arms_that_train_cannot_be_with_is_said_at_once(retrained: Stud
         "keep": "predictions",
         "training": {"tuning": {"mode": "linear"}},
     }
-    with pytest.raises(ValueError, match=r"(?s)retrain_fractions, which.*keep must.*has no rung"):
+    with pytest.raises(ValueError, match=r"(?s)set retrain_fractions.*keep must.*has no rung"):
         Study.model_validate(study)

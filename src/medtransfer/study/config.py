@@ -259,9 +259,9 @@ class Study(Settings):
             return []
         arms, faults = f"adapt.arms: {listed(self.trained_arms)}", list[str]()
         if not self.retrain_fractions:
-            faults.append(f"{arms} takes its patients from retrain_fractions, which are not set")
+            faults.append(f"{arms}: set retrain_fractions, the shares of patients to train on")
         if self.is_swept:
-            faults.append(f"{arms} cannot be with sweep or axes: name one setting")
+            faults.append(f"{arms}: leave out sweep and axes (arms train at one setting)")
         if SEQUENTIAL not in self.trained_arms:
             return faults
         if self.keep == "predictions":
