@@ -16,24 +16,35 @@ from medtransfer.data.phantom import Hospital, Phantom, write_phantom
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.study.yaml_file import read_study
 
+EMPTY = """
+import typer
+app = typer.Typer()
+@app.command()
+def one() -> None: "One."
+@app.command()
+def two() -> None: "Two."
+app(["--help"])
+"""
+"""The least that a program of this kind does to print its help."""
 
-def takes_less(limit: float, *words: str) -> bool:
-    """Whether a command needs less processor time; a busy machine has three tries."""
+
+def processor_seconds(*words: str) -> float:
+    """Processor time of a child, in s: the least of three, which neighbours disturb least."""
+    tries: list[float] = []
     for _ in range(3):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run(
-            [sys.executable, "-m", "medtransfer", *words], check=True, capture_output=True
-        )
+        subprocess.run([sys.executable, *words], check=True, capture_output=True)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        if after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < limit:
-            return True
-    return False
+        tries.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return min(tries)
 
 
 def test_it_starts_quickly(finished: StudyFolder) -> None:
-    assert takes_less(0.5, "--help")
-    assert takes_less(1.0, "ladder")
-    assert takes_less(1.0, "status", str(finished.path))
+    """Against an empty program on the same machine: seconds would measure the machine."""
+    empty = processor_seconds("-c", EMPTY)
+    assert processor_seconds("-m", "medtransfer", "--help") < 3 * empty  # 1.9 when written
+    assert processor_seconds("-m", "medtransfer", "ladder") < 5 * empty  # 2.9
+    assert processor_seconds("-m", "medtransfer", "status", str(finished.path)) < 5 * empty
 
 
 def test_commands_that_train_nothing_do_not_load_torch(desk: Desk) -> None:
