@@ -84,6 +84,11 @@ class Metric:
         """True if it is computed at a decision threshold."""
         return self.name.endswith(RISK)
 
+    @property
+    def span(self) -> float:
+        """Largest possible difference of two of its values; infinite where there is none."""
+        return self.high - self.low
+
     def undefined(self, positives: int, negatives: int) -> str | None:
         """Reason that it is undefined for some numbers of cases; None if it is defined."""
         missing = {

@@ -63,6 +63,17 @@ class Contrast:
     error: float
     degrees: float
 
+    def within(self, span: float) -> tuple[float, float]:
+        """Ends of the interval of a difference, no further from 0 than its values can be.
+
+        With two seeds Student's t has one degree of freedom, and reaches beyond any difference of
+        two shares.
+
+        Args:
+            span: Highest value less the lowest; infinite where there is none.
+        """
+        return max(-span, self.low), min(span, self.high)
+
     def p_at_most(self, bound: float) -> float:
         """One-sided p-value of "the truth is at most the bound", 2.5 % at the lower end."""
         return _one_sided_p(self.value - bound, self.value - self.low, self.degrees)

@@ -118,6 +118,18 @@ def test_identical_networks_differ_by_exactly_nothing() -> None:
     assert {(r.difference, r.low, r.p) for r in biased} == {(0, None, None)}
 
 
+def test_no_interval_of_a_difference_is_wider_than_its_values_can_differ() -> None:
+    """Two seeds that part have one degree of freedom, and Student's t goes on without end."""
+    uneven = [STRONG[0], FAR[1]]
+    rows = comparisons([mean_of("even", WEAK[:2]), mean_of("uneven", uneven)], "even", CONFIG)
+    ends = [(r, find_metric(r.metric).span) for r in rows if r.low is not None]
+    assert all(-span <= r.low and r.high <= span for r, span in ends)  # type: ignore[operator]
+    assert any(r.low == -span or r.high == span for r, span in ends)  # it does need to be cut
+    for row, span in ends:
+        if row.low_all is not None and row.high_all is not None:
+            assert -span <= row.low_all <= row.high_all <= span
+
+
 def test_pairing_takes_out_what_two_rungs_share() -> None:
     strong = mean_of("strong", STRONG[:1])
     moved = [STRONG[0].with_columns(pl.col("logit_x") + 0.01)]

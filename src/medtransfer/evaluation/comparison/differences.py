@@ -17,6 +17,7 @@ from medtransfer.evaluation.comparison.seed_means import (
 )
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.evaluation.scoring.estimate import UNDEFINED, Estimate, ResultKey, changed
+from medtransfer.metrics.catalog import find_metric
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.seeds import generator
 from medtransfer.statistics.bootstrap import two_sided_ps
@@ -193,9 +194,10 @@ def _comparison(
     terms = seed_terms(mean, base, key)
     both = contrast(value, interval, terms)
     fewest = few_patients(estimate, of_base, key.metric)
+    low, high = both.within(find_metric(key.metric).span)
     cells |= {
-        "low": both.low,
-        "high": both.high,
+        "low": low,
+        "high": high,
         "p": _p_value(measured, both) if fewest is None else both.p,
         "contains": both.sources,
     }
@@ -337,7 +339,7 @@ def _family(family: Sequence[Compared], p_bh: Sequence[float | None]) -> Iterato
         if both is None:
             yield changed(row, p_holm=p_holm, p_bh=of_bh)
             continue
-        of_all = next(together)
+        of_all, span = next(together), find_metric(row.metric).span
         detectable = row.detectable
         if both.error > 0:
             detectable = detectable_difference(both.error, both.degrees, comparisons=tests)
@@ -345,8 +347,8 @@ def _family(family: Sequence[Compared], p_bh: Sequence[float | None]) -> Iterato
             row,
             p_holm=p_holm,
             p_bh=of_bh,
-            low_all=of_all.low,
-            high_all=of_all.high,
+            low_all=max(-span, of_all.low),
+            high_all=min(span, of_all.high),
             p_all=of_all.p,
             detectable=detectable,
         )

@@ -247,8 +247,7 @@ def drops(mean: Mean) -> Iterator[Result]:
             sides = with_mean(internal, shared.internal), with_mean(shifted, shared.shifted)
         interval, missing = drop_interval(*sides, key.metric)
         row = estimate.row(drop_key, float(by_seed[:, 0].mean()), interval, missing=missing)
-        entry = find_metric(key.metric)
-        span = entry.high - entry.low
+        span = find_metric(key.metric).span
         yield with_seeds(row, [seed_term(by_seed[:, 0])], (-span, span))
 
 

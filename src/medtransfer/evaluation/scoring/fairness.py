@@ -98,7 +98,7 @@ def _gap_rows(comparison: ComparedGroups, config: EvaluationConfig) -> Iterator[
         interval = worst_interval(values, higher_is_better=higher, ends=ends, noise=noise)
         worst = float(worst_group(values, higher_is_better=higher)[0])
         yield comparison.number(name + WORST, worst, interval)
-    interval = gap_interval(values, metric.high - metric.low, noise)
+    interval = gap_interval(values, metric.span, noise)
     yield comparison.number(name + GAP, float(gap(values)[0]), interval)
     ratio = ratio_of_groups(values)
     if noise is not None:

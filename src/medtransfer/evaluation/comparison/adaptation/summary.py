@@ -275,7 +275,8 @@ def _with_difference(
         share=row.patients / row.pool_patients,
     )
     both = contrast(value, interval, differences.terms)
-    return replace(row, difference_low=both.low, difference_high=both.high)
+    low, high = both.within(find_metric(key.metric).span)
+    return replace(row, difference_low=low, difference_high=high)
 
 
 def _over_seeds(estimates: Sequence[ArmEstimate]) -> SeededEstimate:

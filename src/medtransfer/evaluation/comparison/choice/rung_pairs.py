@@ -17,6 +17,7 @@ from medtransfer.evaluation.comparison.seed_means import (
     paired_interval,
 )
 from medtransfer.evaluation.scoring.estimate import UNDEFINED, ResultKey
+from medtransfer.metrics.catalog import find_metric
 from medtransfer.statistics.bootstrap import LEVEL
 from medtransfer.statistics.contrasts import ENDLESS, SeedTerm, contrast
 from medtransfer.statistics.sample_size import detectable_difference
@@ -27,6 +28,8 @@ PairUse = Literal["choice", "shift"]
 """`choice`: the internal test set, or all held-out cohorts; `shift`: one other cohort."""
 OTHER_CASES = "the two rungs were tested on different cases"
 OTHER_TARGETS = "the two rungs have different targets"
+SPAN = find_metric(HEADLINE).span
+"""Largest difference of two rungs."""
 
 PAIRS_CONTRACT = Contract(
     "Pairs of rungs",
@@ -306,8 +309,8 @@ def _with_interval(
     has_error = both.error > 0
     return replace(
         paired.row,
-        low=value - factor * (value - both.low),
-        high=value + factor * (both.high - value),
+        low=max(-SPAN, value - factor * (value - both.low)),
+        high=min(SPAN, value + factor * (both.high - value)),
         contains=both.sources,
         detectable=detectable_difference(both.error, both.degrees, comparisons=count)
         if has_error

@@ -73,7 +73,8 @@ def paired_mean(pairs: Sequence[tuple[Estimate, Estimate]], key: ResultKey) -> P
         return replace(paired, reason=reason)
     by_seed = np.array([a[0] - b[0] for a, b in zip(values, before, strict=True)])
     both = contrast(paired.difference, interval, [seed_term(by_seed)])
-    return replace(paired, difference_low=both.low, difference_high=both.high)
+    low, high = both.within(entry.span)
+    return replace(paired, difference_low=low, difference_high=high)
 
 
 def _mean(estimates: Sequence[Estimate]) -> Estimate:
