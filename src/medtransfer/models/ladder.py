@@ -163,18 +163,16 @@ def _open_form(name: str) -> Rung:
 
 
 def _started(name: str) -> Rung:
-    """A changed rung; what it has seen is no longer its scale."""
+    """A changed rung; what it has seen is no longer its scale.
+
+    A variant keeps its weights, but a network twice on the axis of scale would count double.
+    """
     base, start = split_name(name)
     rung = find_rung(base)
     if fault := start_fault(start, rung.is_random, rung.reads_images):
         raise ConfigError(f"rung '{name}' {fault}.")
-    return replace(
-        rung,
-        name=name,
-        pretraining=f"{rung.pretraining}: {start.sentence}",
-        images=None,
-        start=start,
-    )
+    pretraining = rung.pretraining if start.variant else f"{rung.pretraining}: {start.sentence}"
+    return replace(rung, name=name, pretraining=pretraining, images=None, start=start)
 
 
 def _embeddings(name: str) -> Rung:

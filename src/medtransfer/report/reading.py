@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from medtransfer.data.audit.run import CHECKS
-from medtransfer.data.config import AugmentConfig
+from medtransfer.data.config import AugmentConfig, ImageConfig
 from medtransfer.errors import StudyError, listed, plural
 from medtransfer.evaluation.comparison.choice.rung_pairs import PAIRS_CONTRACT
 from medtransfer.evaluation.comparison.grid_key import IS_ENSEMBLE, of_rungs
@@ -247,6 +247,11 @@ def _augmentation_text(augment: AugmentConfig) -> str:
     return f"; augmentation: {', '.join(changes)}" if changes else ""
 
 
+def _images_text(image: ImageConfig) -> str:
+    """Sizes, flips and random changes of the images."""
+    return f"{image.preparation}, flips: {image.flip}{_augmentation_text(image.augment)}"
+
+
 def _sweep_text(study: Study, runs: pl.DataFrame) -> str:
     """Settings, selection and cost of a sweep."""
     sweep = study.sweep
@@ -277,14 +282,15 @@ def _facts(
         f"{name}: uncertain → {policy.uncertain}, empty → {policy.empty}"
         for name, policy in study.data.targets.items()
     )
-    image = study.data.image
     facts = [
         ("Task", f"{study.data.task}, {plural(len(study.data.targets), 'target')}"),
         ("Label policy", policies if study.data.class_column is None else "one class per case"),
         ("Split", _split_text(study)),
-        ("Images", f"{image.preparation}, flips: {image.flip}{_augmentation_text(image.augment)}"),
+        ("Images", _images_text(study.data.image)),
     ]
     for entry in study.rungs:
+        if (own := study.image_of(entry)) != study.data.image:
+            facts.append((f"Images, {entry.rung}", _images_text(own)))
         head = None if find_rung(entry.rung).reads_images else entry.head
         facts.append((f"Recipe, {entry.rung}", recipe_of(study.training_of(entry), head)))
     if study.is_swept:

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from medtransfer.analysis.questions import Understanding
 from medtransfer.data.audit.run import CHECKS
-from medtransfer.data.config import SEQUENTIAL, DataConfig, Name
+from medtransfer.data.config import SEQUENTIAL, DataConfig, ImageConfig, Name
 from medtransfer.data.images.corruptions import CorruptionName
 from medtransfer.errors import listed, suggestion
 from medtransfer.evaluation.comparison.adaptation.config import AdaptConfig
@@ -40,6 +40,7 @@ Shots = Annotated[int, Field(ge=1, le=1_000_000)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Keep = Literal["weights", "predictions"]
 Reason = Annotated[str, Field(min_length=10)]
+TWICE = "name the second RUNG@variant-NAME to compare several settings of one network"
 
 
 class Study(Settings):
@@ -199,7 +200,8 @@ class Study(Settings):
         for setting, values in listings.items():
             repeated = {value for value, count in Counter(values).items() if count > 1}
             if repeated:
-                faults.append(f"{setting} holds {listed(sorted(repeated))} twice")
+                hint = f" ({TWICE})" if setting == "rungs" else ""
+                faults.append(f"{setting} holds {listed(sorted(repeated))} twice{hint}")
         return faults
 
     def _ensemble_faults(self) -> list[str]:
@@ -335,11 +337,11 @@ class Study(Settings):
         Raises:
             ValueError: A combination of the axes is no valid setting.
         """
-        model = self.model_of(entry)
+        model, image = self.model_of(entry), self.image_of(entry)
         return [
             settings
             for training in self.sweep.settings(self.training_of(entry))
-            for settings in combined(self.axes, GridSettings(model, training, self.data.image))
+            for settings in combined(self.axes, GridSettings(model, training, image))
         ]
 
     @property
@@ -365,6 +367,15 @@ class Study(Settings):
         if find_rung(entry.rung).reads_images or training.tuning.mode == "linear":
             return training
         return training.model_copy(update={"tuning": TuningConfig(mode="linear")})
+
+    def image_of(self, entry: RungEntry) -> ImageConfig:
+        """The study's image settings with a rung's own on top.
+
+        Raises:
+            ValueError: They do not go together.
+        """
+        own = {name: getattr(entry.image, name) for name in entry.image.model_fields_set}
+        return ImageConfig(**(self.data.image.model_dump() | own)) if own else self.data.image
 
     def model_of(self, entry: RungEntry) -> ModelConfig:
         """The model settings of a rung."""

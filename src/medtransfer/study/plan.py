@@ -171,9 +171,13 @@ def read_data(
 
 
 def splits_of(study: Study, manifest: Manifest) -> list[DataConfig]:
-    """The splits of a study, each to be audited; rungs, seeds and label fractions share one."""
+    """The splits of a study, each to be audited; rungs, seeds and label fractions share one.
+
+    Rungs and axes that mirror images otherwise than the study are audited for themselves.
+    """
     first = study.model_copy(update={"seeds": study.seeds[:1]})
-    return list({c.split_key: c.run.data for c in expand(first, manifest.frame)}.values())
+    cells = expand(first, manifest.frame)
+    return list({(*c.split_key, c.run.data.image.flip): c.run.data for c in cells}.values())
 
 
 def check_findings(study: Study, findings: tuple[Finding, ...]) -> None:

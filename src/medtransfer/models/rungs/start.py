@@ -6,6 +6,7 @@ variance of the pre-trained one (Raghu et al. 2019). ``@shuffled-labels``, ``@bo
 ``@patch-shuffled`` are negative controls: the network as it is, on data that tell it less.
 ``@covariates`` puts clinical data beside the features of the images. ``@group-sampling``,
 ``@group-weights`` and ``@group-dro`` are trained so that groups of patients count alike.
+``@variant-448px`` is the rung as it is under a name of the user's, for settings of its own.
 """
 
 import re
@@ -30,12 +31,14 @@ MITIGATIONS: dict[Mitigation, str] = {
 METADATA_ONLY = "metadata-only/linear"
 """Logistic regression on the clinical data of a case, without its images."""
 STAGES = re.compile(r"stages([1-9]\d?)")
+VARIANT = re.compile(r"variant-([A-Za-z0-9][A-Za-z0-9._-]{0,30})")
 ALLOWED = ", ".join(
     [
         "@stages1",
         "@stages2",
         "…",
         *(f"@{name}" for name in (MEAN_VARIANCE, COVARIATES, *MITIGATIONS.values(), *CONTROLS)),
+        "@variant-NAME with up to 31 letters, digits, '.', '_' and '-'",
     ]
 )
 SENTENCES: dict[Control, str] = {
@@ -54,17 +57,20 @@ class Start:
         control: A negative control; None for other changes.
         covariates: Clinical data are put beside the features of the images.
         mitigation: Way in which groups are treated alike; None for other changes.
+        variant: Name of settings of its own; None for other changes.
     """
 
     stages: int | None = None
     control: Control | None = None
     covariates: bool = False
     mitigation: Mitigation | None = None
+    variant: str | None = None
 
     @property
     def changes_weights(self) -> bool:
         """True if it starts from other weights than those of its file."""
-        return self.control is None and not self.covariates and self.mitigation is None
+        other = self.control or self.covariates or self.mitigation or self.variant
+        return not other
 
     @property
     def sentence(self) -> str:
@@ -75,6 +81,8 @@ class Start:
             return "with clinical data beside the images"
         if self.mitigation is not None:
             return f"trained by {MITIGATIONS[self.mitigation]}"
+        if self.variant is not None:
+            return f"variant {self.variant}"
         if self.stages is None:
             return "mean and variance of each tensor alone"
         return f"lowest {self.stages} groups of layers alone"
@@ -97,6 +105,8 @@ def split_name(name: str) -> tuple[str, Start]:
     for control in CONTROLS:
         if start == control:
             return rung, Start(control=control)
+    if (variant := VARIANT.fullmatch(start)) is not None:
+        return rung, Start(variant=variant[1])
     match = STAGES.fullmatch(start)
     if match is None:
         raise ConfigError(f"rung '{name}' ends in '{START_MARK}{start}' (allowed: {ALLOWED})")
@@ -122,7 +132,7 @@ def sees_covariates(name: str) -> bool:
 
 def start_fault(start: Start, is_random: bool, reads_images: bool) -> str | None:
     """Reason why a rung cannot be changed so; None if it can."""
-    if start.covariates or start.mitigation or start.control == "shuffled-labels":
+    if not start.changes_weights and start.control in (None, "shuffled-labels"):
         return None
     if start.control is not None:
         return None if reads_images else "reads no image that could be changed"

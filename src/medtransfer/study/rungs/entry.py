@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
+from medtransfer.data.config import ImageConfig
 from medtransfer.data.sources.catalog import SOURCES
 from medtransfer.errors import suggestion
 from medtransfer.models.config import Head, Pool, RungName
@@ -18,7 +19,8 @@ class RungEntry(Settings):
     """One rung of the study, with its own settings."""
 
     rung: RungName = identity()
-    """Its name in the ladder."""
+    """Its name in the ladder. `bit-m/r50x1@variant-448px` is `bit-m/r50x1` under a further name, to
+    compare several settings of one network: up to 31 letters, digits, `.`, `_` and `-`."""
     weights: Path | None = runtime(None)
     """Its weights file, for `file/…` rungs or another place; relative to study.yaml."""
     features: Path | None = runtime(None)
@@ -41,6 +43,8 @@ class RungEntry(Settings):
     model card: a study that tests on them is stopped (A023)."""
     training: TrainingConfig = identity(TrainingConfig())
     """Fields given here stand in for the study's own, e.g. more steps for a rung from scratch."""
+    image: ImageConfig = identity_if_set(ImageConfig())
+    """Likewise for `data.image`, e.g. the size of the images."""
 
     @model_validator(mode="after")
     def _features_of_their_rung(self) -> "RungEntry":
@@ -70,6 +74,8 @@ class RungEntry(Settings):
     def _feature_faults(self) -> list[str]:
         """Settings that features in a file need or exclude."""
         faults: list[str] = []
+        if self.image.model_fields_set:
+            faults.append(f"rung '{self.rung}' reads no images: leave out image")
         if self.features is None:
             faults.append(f"rung '{self.rung}' needs features: the file of its features")
         if self.weights is not None:
