@@ -15,10 +15,10 @@ demo: $(RUN)            ## a small study on synthetic images, from images to a r
 	$(BIN)/medtransfer demo --out $(OUT)
 
 test: $(DEV)            ## the suite: under 8 minutes on 2 cores
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 test-all: $(DEV)        ## the suite with the slow tests
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # each part runs one whole: every operation, all random kills, thousands of examples
 SOAK_races     := tests/runs/test_lease.py

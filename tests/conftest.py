@@ -1,5 +1,6 @@
 """What every test starts from: no network, no inherited settings, one thread, known data."""
 
+import gc
 import os
 import shutil
 import socket
@@ -24,6 +25,13 @@ if TYPE_CHECKING:
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two test processes share two cores
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("MEDTRANSFER_SHARED", ROOT.parent / "shared" / "data"))
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was collected out of garbage collection, which took a tenth of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 @pytest.fixture(scope="session")

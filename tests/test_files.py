@@ -126,6 +126,7 @@ def test_a_full_disk_is_called_that(
         files.write_text(tmp_path / "new folder" / "a", "text")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["table.parquet", "table.csv"])
 def test_a_table_that_the_disk_does_not_take_is_an_error_and_leaves_the_old_one(
     tmp_path: Path, name: str

@@ -80,6 +80,7 @@ def leaks(text: str) -> list[str]:
     return [canary for canary in CANARIES if canary in text]
 
 
+@pytest.mark.slow
 def test_no_canary_is_in_any_output_and_no_picture_outside_the_cache(
     canaries: Path, called: Called
 ) -> None:

@@ -163,6 +163,7 @@ def test_truncated_images_are_found_before_any_training(
     assert "Run it with" not in said.out
 
 
+@pytest.mark.slow
 def test_after_mending_the_same_command_goes_on_and_keeps_what_was_done(
     call: Call, desk: Desk
 ) -> None:

@@ -64,6 +64,7 @@ def evaluated(call: Call, *words: str) -> Said:
     )
 
 
+@pytest.mark.slow
 def test_a_csv_of_scikit_learn_is_evaluated_under_its_own_column_names(
     call: Call, breast: pl.DataFrame
 ) -> None:
@@ -87,6 +88,7 @@ def test_a_csv_of_scikit_learn_is_evaluated_under_its_own_column_names(
     assert {p.stem for p in Path("out/curves").iterdir()} <= set(CURVES)
 
 
+@pytest.mark.slow
 def test_for_machines_it_prints_one_line_of_json(call: Call, breast: pl.DataFrame) -> None:
     assert len(breast) == 369
     said = evaluated(call, "--json")
@@ -97,6 +99,7 @@ def test_for_machines_it_prints_one_line_of_json(call: Call, breast: pl.DataFram
     assert "One target: the task is binary." in found["said"]
 
 
+@pytest.mark.slow
 def test_the_same_command_gives_the_same_tables_in_every_language(
     call: Call, breast: pl.DataFrame
 ) -> None:
@@ -207,6 +210,7 @@ def test_the_metrics_are_printed_with_their_definitions(call: Call) -> None:
 FINDINGS = ("Infiltration", "Effusion", "Atelectasis")
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_radiographs_of_several_findings_are_evaluated_by_sex(
     call: Call, tmp_path: Path, shared: Path
@@ -260,6 +264,7 @@ def test_radiographs_of_several_findings_are_evaluated_by_sex(
     assert set(by_sex["group"]) == {"F", "M"}
 
 
+@pytest.mark.slow
 def test_several_training_hospitals_are_scored_each_within_itself(
     call: Call, tmp_path: Path
 ) -> None:

@@ -3,12 +3,14 @@
 from pathlib import Path
 
 import polars as pl
+import pytest
 from tests.cli.conftest import Call
 from tests.evaluation.comparison.readers.test_compare import READ, TABLE
 
 QUICK = "replicates: 20\npermutations: 0\n"
 
 
+@pytest.mark.slow
 def test_readers_are_in_table_and_report_and_an_evaluation_without_them_has_none(
     call: Call, tmp_path: Path
 ) -> None:

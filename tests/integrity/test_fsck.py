@@ -54,6 +54,7 @@ def check_random_damages(sound: Path, tmp_path: Path, count: int, seed: int) -> 
     assert not missed
 
 
+@pytest.mark.slow
 def test_random_damages_are_found(sound: Path, tmp_path: Path) -> None:
     check_random_damages(sound, tmp_path, 5, seed=1)
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -191,25 +192,48 @@ def imports(tree: ast.AST) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def trees_are_dropped() -> Iterator[None]:
+    """Hundreds of MB of syntax would slow down all tests that follow."""
+    yield
+    measure.trees.cache_clear()
+    _by_place.cache_clear()
+
+
+@cache
+def _by_place() -> dict[str, ast.Module]:
+    return dict(measure.trees())
+
+
 def parsed(path: Path) -> ast.Module:
-    return ast.parse(path.read_text("utf-8"))
+    return _by_place()[place(path)]
+
+
+@cache
+def all_imports(path: Path) -> frozenset[str]:
+    return frozenset(imports(parsed(path)))
 
 
 def own_imports(path: Path, *, at_load: bool = False) -> set[str]:
     """Modules of the package that a file imports: anywhere, or while it is loaded."""
-    tree = parsed(path)
+    imported = all_imports(path)
     if at_load:
-        tree.body = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
-    names = {name.removeprefix("medtransfer.") for name in imports(tree)}
+        body = [n for n in parsed(path).body if isinstance(n, ast.Import | ast.ImportFrom)]
+        imported = imports(ast.Module(body, []))
+    names = {name.removeprefix("medtransfer.") for name in imported}
     return (names & NAMES) - {module_of(path)}
 
 
-@pytest.mark.parametrize("path", [p for p in MODULES if p.name != "__init__.py"], ids=place)
-def test_a_room_imports_only_from_lines_below_it(path: Path) -> None:
-    own = room(module_of(path))
-    for name in own_imports(path):
-        if name != "__init__" and room(name) != own:
-            assert ROOMS[room(name)] > ROOMS[own], f"{module_of(path)} imports {name}"
+def test_a_room_imports_only_from_lines_below_it() -> None:
+    wrong = [
+        f"{module_of(path)} imports {name}"
+        for path in MODULES
+        if path.name != "__init__.py"
+        for name in own_imports(path)
+        if name != "__init__" and room(name) != room(module_of(path))
+        if ROOMS[room(name)] <= ROOMS[room(module_of(path))]
+    ]
+    assert wrong == []
 
 
 def test_no_import_runs_in_a_circle() -> None:
@@ -244,18 +268,26 @@ def test_everything_else_loads_without_torch_and_quickly() -> None:
     assert loaded == "['altair']", loaded  # report.figures is asked for by name
 
 
-@pytest.mark.parametrize("path", MODULES, ids=place)
-def test_outside_packages_come_in_by_one_door(path: Path) -> None:
-    for name in imports(parsed(path)):
-        package = name.split(".")[0]
-        for door in [DOORS[package]] if package in DOORS else []:
-            assert any(place(path).startswith(allowed) for allowed in door), f"{name} in {path}"
+def test_outside_packages_come_in_by_one_door() -> None:
+    wrong = [
+        f"{place(path)} imports {name}"
+        for path in MODULES
+        for name in all_imports(path)
+        if (door := DOORS.get(name.split(".")[0])) is not None
+        if not place(path).startswith(tuple(door))
+    ]
+    assert wrong == []
 
 
-@pytest.mark.parametrize("path", MODULES, ids=place)
-def test_files_are_written_only_through_the_one_helper(path: Path) -> None:
-    if place(path) == "files.py":
-        return
+def test_files_are_written_only_through_the_one_helper() -> None:
+    written = {place(path): own_writes(path) for path in MODULES if place(path) != "files.py"}
+    # a pipe, not a file
+    written["worker.py"] = [call for call in written["worker.py"] if "os.dup(1)" not in call]
+    assert {name: calls for name, calls in written.items() if calls} == {}
+
+
+def own_writes(path: Path) -> list[str]:
+    """Calls of a module that write a file otherwise than through `replacing`."""
     found: list[str] = []
 
     def visit(node: ast.AST, *, safe: bool) -> None:
@@ -267,9 +299,7 @@ def test_files_are_written_only_through_the_one_helper(path: Path) -> None:
             visit(child, safe=safe)
 
     visit(parsed(path), safe=False)
-    if place(path) == "worker.py":
-        found = [call for call in found if "os.dup(1)" not in call]  # a pipe, not a file
-    assert not found
+    return found
 
 
 def _writes(call: ast.Call) -> bool:
@@ -283,28 +313,29 @@ def _writes(call: ast.Call) -> bool:
     return False
 
 
-@pytest.mark.parametrize("path", MODULES, ids=place)
-def test_nothing_is_loaded_that_could_run_code(path: Path) -> None:
-    tree = parsed(path)
+def test_nothing_is_loaded_that_could_run_code() -> None:
     banned = {"pickle", "cloudpickle", "joblib", "dill", "shelve", "marshal"}
-    assert not {name.split(".")[0] for name in imports(tree)} & banned
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.Call):
-            continue
-        text = ast.unparse(node)
-        assert not text.startswith(("eval(", "exec(", "yaml.load(", "torch.save(")), text
-        if text.startswith("torch.load("):
-            assert "weights_only=True" in text
-        if text.startswith("np.load("):
-            assert "allow_pickle=False" in text
+    loaders = {p: {n.split(".")[0] for n in all_imports(p)} & banned for p in MODULES}
+    assert {place(path): names for path, names in loaders.items() if names} == {}
+    calls = (n for path in MODULES for n in ast.walk(parsed(path)) if isinstance(n, ast.Call))
+    for call in calls:
+        match ast.unparse(call.func):
+            case "eval" | "exec" | "yaml.load" | "torch.save":
+                raise AssertionError(ast.unparse(call))
+            case "torch.load":
+                assert "weights_only=True" in ast.unparse(call)
+            case "np.load":
+                assert "allow_pickle=False" in ast.unparse(call)
+            case _:
+                pass
 
 
-@pytest.mark.parametrize("path", MODULES, ids=place)
-def test_modules_are_short_and_named_for_what_they_hold(path: Path) -> None:
-    assert len(path.read_text("utf-8").splitlines()) <= 400
-    assert path.stem not in NAMES_WE_DO_NOT_USE
-    if path.name == "__init__.py" and path.parent != SRC:
-        assert path.read_text("utf-8") == ""
+def test_modules_are_short_and_named_for_what_they_hold() -> None:
+    texts = {path: path.read_text("utf-8") for path in MODULES}
+    assert [place(path) for path, text in texts.items() if len(text.splitlines()) > 400] == []
+    assert [place(path) for path in MODULES if path.stem in NAMES_WE_DO_NOT_USE] == []
+    marks = [path for path in MODULES if path.name == "__init__.py" and path.parent != SRC]
+    assert [place(path) for path in marks if texts[path]] == []
 
 
 def test_a_folder_holds_at_most_twelve_modules() -> None:
@@ -343,7 +374,8 @@ def test_the_figures_of_the_house_keep_their_goals() -> None:
         measure.vague_locals: 25,
         measure.untyped_dicts: 20,  # open JSON, each with its reason on the line
     }
-    over = {figure.__name__: figure() for figure, limit in limits.items() if len(figure()) > limit}
+    found = {figure: figure() for figure in limits}
+    over = {f.__name__: places for f, places in found.items() if len(places) > limits[f]}
     assert over == {}
 
 

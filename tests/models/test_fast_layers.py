@@ -91,6 +91,7 @@ def test_a_network_keeps_its_tensors_and_its_answers() -> None:
     torch.testing.assert_close(changed(images), before, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("size", "precision", "fused"),
     [(224, "bfloat16", False), (224, "float32", True), (384, "bfloat16", True)],

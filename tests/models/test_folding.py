@@ -54,6 +54,7 @@ def test_bit_with_its_weights_standardised_once_gives_the_same_bits(precision: P
     assert torch.equal(found, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize(
     ("name", "left"),

@@ -167,6 +167,7 @@ def named_rightly(shared: Path, rung_name: str, mean, std) -> float:
     return float((logits.argmax(1).numpy() == table["label_id"].to_numpy()).mean())
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 @pytest.mark.parametrize(
     ("rung", "share"),

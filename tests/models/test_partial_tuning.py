@@ -104,6 +104,7 @@ def test_a_network_of_no_known_layers_is_refused() -> None:
         LowestStages(model, 1).freeze()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rung", "side"),
     [

@@ -66,6 +66,7 @@ def test_without_draws_coverage_is_at_least_what_was_promised(name: str) -> None
     assert coverage(SCORINGS[name]).mean() >= TESTED * (1 - ALPHA) - 3.5 * ERROR
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["aps", "raps"])
 def test_draws_make_sets_smaller(name: str) -> None:
     sizes = {

@@ -64,6 +64,7 @@ def test_images_that_are_tested_on_are_counted_and_stop_the_study(
         check_findings(tiny_study, (finding,))
 
 
+@pytest.mark.slow
 def test_the_images_of_the_rung_that_was_gone_on_from_count_too(
     tiny_study: Study, digests: pl.DataFrame, tmp_path: Path
 ) -> None:
@@ -82,6 +83,7 @@ def test_pretraining_on_what_is_not_tested_is_fine(
     assert found(tiny_study, "own/bare", tmp_path) == []
 
 
+@pytest.mark.slow
 def test_pretraining_on_the_same_table_reads_its_training_rows_alone(
     recipe: Pretrain, tmp_path: Path
 ) -> None:

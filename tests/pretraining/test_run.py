@@ -70,6 +70,7 @@ def test_a_rung_is_made_and_a_study_names_it(
     assert {done.run(name).state() for name in done.run_ids()} == {"done"}
 
 
+@pytest.mark.slow
 def test_the_same_command_makes_nothing_again_and_another_recipe_is_refused(
     recipe: Pretrain, tmp_path: Path
 ) -> None:
@@ -89,6 +90,7 @@ def test_a_recipe_that_is_refused_leaves_no_folder(recipe: Pretrain, tmp_path: P
     assert not (tmp_path / "r").exists()
 
 
+@pytest.mark.slow
 def test_stopping_anywhere_changes_no_bit(recipe: Pretrain, tmp_path: Path) -> None:
     whole, broken = RungFolder(tmp_path / "a" / "r"), RungFolder(tmp_path / "b" / "r")
     carry_out(recipe, whole)
@@ -97,6 +99,7 @@ def test_stopping_anywhere_changes_no_bit(recipe: Pretrain, tmp_path: Path) -> N
     assert (whole.path / "history.jsonl").read_text() == (broken.path / "history.jsonl").read_text()
 
 
+@pytest.mark.slow
 def test_going_on_from_a_rung_starts_with_its_weights(
     recipe: Pretrain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

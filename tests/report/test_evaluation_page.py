@@ -93,6 +93,7 @@ def test_the_better_network_and_the_weaker_group_are_named(sections: dict[str, S
     assert "(lowest: F, " in sections["Fairness"].lead  # whose signal was made weaker
 
 
+@pytest.mark.slow
 def test_assumptions_are_named(evaluation_page: Path) -> None:
     text = evaluation_page.read_text("utf-8")
     assert "<title>chest: evaluation</title>" in text
@@ -175,6 +176,7 @@ def test_uncertainty_holds_calibrators_sets_and_ood_detection(
     assert detectors.rows[0][2] == "–"  # the internal test set is not separated from itself
 
 
+@pytest.mark.slow
 def test_targets_are_rows_where_there_are_several(several: dict[str, Section]) -> None:
     table = table_with(several["Transfer"], "Target", "Rung", "Positive")
     assert [row[0] for row in table.rows] == [
@@ -196,6 +198,7 @@ def test_targets_are_rows_where_there_are_several(several: dict[str, Section]) -
     assert all("3 of 3 targets" not in note for notes in reasons for note in notes)
 
 
+@pytest.mark.slow
 def test_classes_are_kept_apart_from_the_case_as_a_whole(tmp_path: Path) -> None:
     ladder = Ladder("single-label", ("nevus", "melanoma", "scar"), attributes=())
     folder = write_evaluation(ladder, tmp_path)
@@ -211,6 +214,7 @@ def test_classes_are_kept_apart_from_the_case_as_a_whole(tmp_path: Path) -> None
     assert sections["Fairness"].lead == "Not studied: no attribute was named."
 
 
+@pytest.mark.slow
 def test_one_network_at_one_hospital_leaves_questions_open(tmp_path: Path) -> None:
     ladder = Ladder(noise={"logistic regression": 1.0}, sites={HOME: SITES[HOME]}, attributes=())
     folder = write_evaluation(ladder, tmp_path)
@@ -229,6 +233,7 @@ def test_a_report_needs_no_curves(tmp_path: Path) -> None:
     assert figures == ["ladder", "shift", "sets", "flow"]
 
 
+@pytest.mark.slow
 def test_margins_have_their_columns(tmp_path: Path) -> None:
     config = QUICK.model_copy(update={"margin": 0.05})
     sections = sections_of(write_evaluation(Ladder(attributes=(), config=config), tmp_path))
@@ -240,6 +245,7 @@ def test_margins_have_their_columns(tmp_path: Path) -> None:
     assert "Margin" in [name for name, _ in sections["Methods"].parts[2].rows]  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 def test_long_names_are_short_on_the_page_and_whole_once(tmp_path: Path) -> None:
     names = [f"a-vendor-of-networks/a-network-of-{size}-million-weights-at-224" for size in (5, 50)]
     sites = {**SITES, AWAY: Site({"test": 60})}
@@ -263,6 +269,7 @@ def test_facts_of_the_ladder_are_known_and_can_be_given(evaluation: Path, tmp_pa
     assert (first.images, second.pretraining, second.parameters) == (7, "our own films", 23_500_352)
 
 
+@pytest.mark.slow
 def test_effects_of_scale_cover_every_question_and_group(tmp_path: Path) -> None:
     sizes = {"r14x1": 8e6, "r50x1": 2.4e7}
     scales = {"bit-s": ("some", 1.3e6), "bit-m": ("many", 1.4e7)}

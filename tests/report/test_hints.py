@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import polars as pl
+import pytest
 from tests.prediction_tables import Site, binary_table
 
 from medtransfer import EvaluationConfig, evaluate
@@ -11,6 +12,7 @@ from medtransfer.report.hints import reversed_scores, soft_labels
 CONFIG = EvaluationConfig(replicates=100, permutations=0)
 
 
+@pytest.mark.slow
 def test_reversed_scores_are_named(tmp_path: Path) -> None:
     frame = binary_table({"a": Site({"tune": 40, "test": 120})}, seed=1)
     frame.with_columns(logit_x=-pl.col("logit_x")).write_parquet(tmp_path / "p.parquet")

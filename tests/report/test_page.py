@@ -55,6 +55,7 @@ def evil_page(phantom_folder: Path, tmp_path_factory: pytest.TempPathFactory) ->
     return write_report(run_here(study, folder / "study"))
 
 
+@pytest.mark.slow
 def test_tensors_of_a_weights_file_are_counted_once_per_rung(
     page: Path,
 ) -> None:
@@ -175,6 +176,7 @@ def test_a_browser_shows_it_without_a_request_or_an_error(
     assert requests == [path.as_uri()]
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.parametrize("which", ["page", "evaluation_page"])
 def test_on_a_phone_charts_stay_readable_and_names_stay_in_sight(
@@ -207,6 +209,7 @@ def test_on_a_phone_charts_stay_readable_and_names_stay_in_sight(
         browser.close()
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_without_scripts_and_on_paper_everything_is_there(
     chromium: str, evaluation_page: Path

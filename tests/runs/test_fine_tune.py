@@ -22,6 +22,7 @@ MODES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 def test_a_part_that_is_trained_resumes_in_its_bits_and_leaves_a_plain_network(
     tiny_study: Study, local: Callable[..., Local], tmp_path: Path, mode: str
@@ -60,6 +61,7 @@ def changed(study: Study, **training: object) -> Study:
     return Study.model_validate(asked | {"training": asked["training"] | training})
 
 
+@pytest.mark.slow
 def test_a_head_that_starts_from_the_probe_is_the_probe_where_nothing_moves(
     tiny_study: Study, local: Callable[..., Local], tmp_path: Path
 ) -> None:
@@ -75,6 +77,7 @@ def test_a_head_that_starts_from_the_probe_is_the_probe_where_nothing_moves(
     np.testing.assert_allclose(logits[0], logits[1], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_probed_head_and_growing_images_resume_in_their_bits(
     tiny_study: Study, local: Callable[..., Local], tmp_path: Path
 ) -> None:

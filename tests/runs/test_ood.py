@@ -20,6 +20,7 @@ Make = Callable[..., Local]
 FOR_SIGMOIDS = [name for name, found in DETECTORS.items() if not found.single_label_only]
 
 
+@pytest.mark.slow
 def test_every_predicted_case_has_the_score_of_every_detector(local: Make, tmp_path: Path) -> None:
     run = local(tmp_path)
     run.carry_out()
@@ -34,6 +35,7 @@ def test_every_predicted_case_has_the_score_of_every_detector(local: Make, tmp_p
     assert_allclose(table["ood_energy"], -np.logaddexp(0, logits))
 
 
+@pytest.mark.slow
 def test_detectors_are_fitted_to_the_labelled_training_cases_as_they_would_be_tested(
     local: Make, tiny_study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

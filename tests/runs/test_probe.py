@@ -100,6 +100,7 @@ def test_what_is_kept_holds_neither_ids_nor_labels(study: Study, tmp_path: Path)
     assert by_cohort == [{"features": (24, 1280)}, {"features": (48, 1280)}]
 
 
+@pytest.mark.slow
 def test_predictions_are_what_the_selected_weights_give(study: Study, tmp_path: Path) -> None:
     place, (planned, *_) = carry_out(study.model_copy(update={"label_fractions": (1.0,)}), tmp_path)
     run, own = planned.cell.run, place.run(planned.run_id)
@@ -126,6 +127,7 @@ def test_only_the_images_as_they_are_tested_are_prepared(study: Study, tmp_path:
     assert [path.name.split("-")[0] for path in place.cache.iterdir()] == ["32px"]
 
 
+@pytest.mark.slow
 def test_a_pass_that_was_stopped_goes_on_in_the_same_bits(
     study: Study,
     tmp_path: Path,
@@ -146,6 +148,7 @@ def test_a_pass_that_was_stopped_goes_on_in_the_same_bits(
     assert cut.digests() == whole.digests()
 
 
+@pytest.mark.slow
 def test_a_damaged_part_is_made_again(
     study: Study, tmp_path: Path, seen: list[int], local: Callable[..., Local]
 ) -> None:
@@ -160,6 +163,7 @@ def test_a_damaged_part_is_made_again(
     assert made.digests() == before
 
 
+@pytest.mark.slow
 def test_other_random_weights_are_other_features(study: Study, tmp_path: Path, seen) -> None:
     scratch = Study.model_validate(
         study.model_dump(exclude_unset=True)

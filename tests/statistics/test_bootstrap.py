@@ -267,6 +267,7 @@ def test_clustered_cases_have_wider_intervals_than_if_cases_were_resampled() -> 
     assert widths[0] > 2 * widths[1]
 
 
+@pytest.mark.slow
 @every_kind
 def test_single_cases_have_the_spread_of_a_case_bootstrap(kind: Kind) -> None:
     patients, labels, scores = clustered(8, each=1)

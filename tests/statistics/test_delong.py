@@ -266,6 +266,7 @@ def two_sided_patients(
     return targets, targets + np.sqrt(likeness) * shared + np.sqrt(1 - likeness) * own, patient
 
 
+@pytest.mark.slow
 def test_clustered_intervals_hold_the_truth_where_plain_ones_do_not() -> None:
     truth, trials = true_auroc(1.0), 1000
     holding = np.zeros((2, 2))
@@ -281,6 +282,7 @@ def test_clustered_intervals_hold_the_truth_where_plain_ones_do_not() -> None:
     assert (rates[1] < 0.85).all()
 
 
+@pytest.mark.slow
 def test_the_p_value_of_a_clustered_difference_is_as_rare_as_promised() -> None:
     trials, small = 1000, 0
     for seed in range(trials):

@@ -93,6 +93,7 @@ def test_false_discovery_equals_the_rule_written_out(seed: int) -> None:
     assert false_discovery(found) == [p if p is None else pytest.approx(p) for p in expected]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_corrections_equal_those_of_statsmodels(seed: int) -> None:
     # few, since statsmodels collects garbage at every call
@@ -270,6 +271,7 @@ def test_simultaneous_intervals_are_those_of_the_multivariate_normal(rungs: int)
     assert 1.96 < critical < norm.isf(0.025 / rungs)
 
 
+@pytest.mark.slow
 def test_the_best_of_twelve_equal_rungs_is_shown_better_as_rarely_as_promised() -> None:
     truth = with_one_reference(12, 3_000, 2)
     errors = list(with_one_reference(12, 1_000, 3))

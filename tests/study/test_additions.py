@@ -97,6 +97,7 @@ def done(tiny_study: Study, tables: Path, first: StudyFolder, tmp_path: Path) ->
     return Finished(study_of(tiny_study, manifest), tables, StudyFolder(tmp_path / "s"))
 
 
+@pytest.mark.slow
 def test_an_added_hospital_trains_nothing_and_moves_nothing(done: Finished) -> None:
     before, ids, old = study_digests(done.folder), done.folder.run_ids(), done.table("predictions")
     done.take("abc")

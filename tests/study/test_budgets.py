@@ -69,6 +69,7 @@ def test_a_study_without_shots_has_the_cells_it_had(tiny_study: Study) -> None:
     assert [(cell.label_fraction, cell.shots) for cell in cells] == [(1.0, None)]
 
 
+@pytest.mark.slow
 def test_few_shot_runs_stand_in_tables_at_their_share(tiny_study: Study, tmp_path: Path) -> None:
     small = study(
         tiny_study,

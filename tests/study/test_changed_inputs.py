@@ -62,6 +62,7 @@ def once(kind: type[Event], change: Callable[[], object]) -> Callable[[Event], N
     return on_event
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
@@ -131,6 +132,7 @@ def test_labels_that_change_while_a_run_trains_keep_it_from_being_done(
     assert not (folder.run(folder.run_ids()[0]).path / "predictions.parquet").exists()
 
 
+@pytest.mark.slow
 def test_a_cache_that_is_altered_while_a_run_reads_it_makes_the_run_start_over(
     study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,12 +159,14 @@ def test_a_cache_that_is_altered_while_a_run_reads_it_makes_the_run_start_over(
     assert run.state() == "done"
 
 
+@pytest.mark.slow
 def test_a_table_that_is_only_touched_goes_on(study: Study, tmp_path: Path) -> None:
     table = tmp_path / "in" / "lesion.csv"
     folder = run_here(study, tmp_path / "s", once(RunStep, table.touch))
     assert [folder.run(run_id).state() for run_id in folder.run_ids()] == ["done"] * 2
 
 
+@pytest.mark.slow
 def test_weights_that_change_between_two_runs_fail_the_second(study: Study, tmp_path: Path) -> None:
     weights = tmp_path / "w.safetensors"
     shutil.copy(PRETRAINED / "tiny-10k--r26x0.25.safetensors", weights)

@@ -51,6 +51,7 @@ def with_picture(study: Study, folder: Path, target: Path, change: object) -> St
     return Study.model_validate({**study.model_dump(exclude_unset=True), "data": data})
 
 
+@pytest.mark.slow
 def test_the_same_pixels_at_two_hospitals_stop_a_study_unless_waived(
     copied: Study, tmp_path: Path
 ) -> None:

@@ -119,6 +119,7 @@ def test_killed_at_every_operation_it_ends_in_the_same_bits(
     check_kills(local, tmp_path, monkeypatch, lambda total: range(1, total + 1))
 
 
+@pytest.mark.slow
 def test_killed_again_and_again_it_ends_in_the_same_bits(
     local: Make, golden: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -191,6 +192,7 @@ def check_rung_kills(
         shutil.rmtree(folder.parent)
 
 
+@pytest.mark.slow
 def test_pretraining_killed_at_some_operations_ends_in_the_same_rung(
     recipe: Pretrain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -255,6 +257,7 @@ def test_killed_at_random_times_it_ends_in_the_same_bits(two_runs: Study, tmp_pa
     assert studies > 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS])
 def test_a_full_or_failing_disk_is_said_and_nothing_finished_is_lost(
     local: Make,

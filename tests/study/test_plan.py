@@ -102,6 +102,7 @@ def cell(column: str, value: str | None) -> Change:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [

@@ -52,6 +52,7 @@ def retrained(tmp_path_factory: pytest.TempPathFactory) -> StudyFolder:
     return run_here(study, folder / "out")
 
 
+@pytest.mark.slow
 def test_every_share_is_a_run_and_none_is_the_plain_run(retrained: StudyFolder) -> None:
     runs = pl.read_csv(retrained.path / "runs.csv")
     assert sorted(runs["retrain_fraction"].drop_nulls()) == [0.5, 0.5, 1.0, 1.0]
@@ -90,6 +91,7 @@ def test_a_retrained_run_predicts_tune_and_that_cohorts_test_cases_alone(
     assert set(places.select("cohort", "split").unique().rows()) == {("a", "tune"), ("b", "test")}
 
 
+@pytest.mark.slow
 def test_the_report_has_the_curve_and_counts_no_retrained_run_as_a_left_out_cohort(
     retrained: StudyFolder, tmp_path: Path
 ) -> None:
@@ -98,6 +100,7 @@ def test_the_report_has_the_curve_and_counts_no_retrained_run_as_a_left_out_coho
     assert "its training cohorts" not in text
 
 
+@pytest.mark.slow
 def test_adaptation_is_scoring_alone_and_on_the_cases_that_retraining_is_tested_on(
     retrained: StudyFolder,
 ) -> None:

@@ -84,6 +84,7 @@ def test_a_study_in_another_folder_ends_in_the_same_bits(tiny_study: Study, tmp_
     assert digests(first) == digests(second)
 
 
+@pytest.mark.slow
 def test_adding_a_rung_or_a_seed_runs_only_what_is_new(tiny_study: Study, tmp_path: Path) -> None:
     run_here(tiny_study, tmp_path / "s")
     heard = Heard()

@@ -94,6 +94,7 @@ def test_a_sweep_that_cannot_run_is_refused(tiny_study: Study, sweep, said: str)
         study(tiny_study, sweep=sweep)
 
 
+@pytest.mark.slow
 def test_the_setting_that_is_best_on_tune_is_in_the_tables(
     tiny_study: Study, tmp_path: Path
 ) -> None:

@@ -103,6 +103,7 @@ def test_status_and_report_read_the_folder_as_it_is(old: StudyFolder) -> None:
         assert DETECTORS[detector].title in page
 
 
+@pytest.mark.slow
 def test_finished_runs_are_scored_again_and_not_trained_again(old: StudyFolder) -> None:
     before = auroc(old_results())
     events = run(old)
@@ -119,6 +120,7 @@ def test_finished_runs_are_scored_again_and_not_trained_again(old: StudyFolder) 
     assert "foreign.parquet" not in curves
 
 
+@pytest.mark.slow
 def test_only_an_added_seed_is_trained(old: StudyFolder) -> None:
     events = run(old, seeds=(0, 1, 2))
     ended = [event for event in events if isinstance(event, RunEnded)]
@@ -128,6 +130,7 @@ def test_only_an_added_seed_is_trained(old: StudyFolder) -> None:
     assert_frame_equal(of_runs, auroc(old_results()).filter(pl.col("seed").is_not_null()))
 
 
+@pytest.mark.slow
 def test_a_folder_of_version_02_is_taken_up_under_its_names_and_nothing_is_trained(
     latest: StudyFolder,
 ) -> None:

@@ -84,6 +84,7 @@ def test_a_damaged_table_is_read_or_refused_with_a_reason(
     assert said is None or len(said) > 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [0, 4])
 def test_parquet_files_whose_counts_contradict_each_other_are_refused(
     tmp_path: Path, value: int

@@ -31,6 +31,7 @@ def published_rate(step: int, size: int, base: float) -> float | None:
     return base
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1, 19_999, 20_000, 499_999, 500_000, 10_000_000])
 def test_the_schedule_is_the_published_one_at_every_step(size: int) -> None:
     schedule = make_schedule(size, 0.003)

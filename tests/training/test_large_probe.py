@@ -50,6 +50,7 @@ def penalised(features, truth, weight, bias, penalty: float) -> float:
     return loss + 0.5 * penalty * float(weight @ weight)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unknown", [0.0, 0.2])
 def test_each_target_has_scikit_learns_loss(unknown: float) -> None:
     features = correlated()

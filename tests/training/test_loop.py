@@ -85,6 +85,7 @@ def test_a_stop_at_the_last_step_is_no_stop(bench: Bench, tmp_path: Path) -> Non
     assert state.step == 6
 
 
+@pytest.mark.slow
 def test_micro_batches_of_a_group_norm_network_give_the_same_losses(
     bench: Bench, tmp_path: Path
 ) -> None:
@@ -137,6 +138,7 @@ def test_the_last_weights_are_kept_where_that_is_asked_for(bench: Bench, tmp_pat
     assert same(weights_of(classifier), snapshots[-1])
 
 
+@pytest.mark.slow
 def test_an_undefined_auroc_falls_back_on_the_loss(bench: Bench, tmp_path: Path) -> None:
     losses = iter([0.5, 0.2, 0.4])
     _, state = bench.fit(tmp_path, tune=lambda _: TuneScore(next(losses), None))
@@ -173,6 +175,7 @@ def test_two_checkpoints_and_the_selected_weights_are_kept(bench: Bench, tmp_pat
     assert all(is_whole(p) for p in tmp_path.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["model.safetensors", "optimiser.safetensors", "state.json"])
 @pytest.mark.parametrize("damage", ["flip", "cut", "delete"])
 def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
@@ -195,6 +198,7 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
     assert same(whole()[0], weights_of(torn))
 
 
+@pytest.mark.slow
 def test_a_run_diverges_at_the_same_step_though_it_was_stopped_before(
     bench: Bench, tmp_path: Path
 ) -> None:
@@ -209,6 +213,7 @@ def test_a_run_diverges_at_the_same_step_though_it_was_stopped_before(
     assert torn.value.step == whole.value.step
 
 
+@pytest.mark.slow
 def test_damaged_selected_weights_are_never_used(bench: Bench, tmp_path: Path) -> None:
     with pytest.raises(Stopped):
         bench.fit(tmp_path, watch=stop_at(5), tune=lambda _: TuneScore(0.5, 0.7))
@@ -230,6 +235,7 @@ def test_watchers_hear_of_every_step(bench: Bench, tmp_path: Path) -> None:
     assert all(r.images_per_second > 0 for r in heard)
 
 
+@pytest.mark.slow
 def test_what_is_called_after_a_check_sees_the_decision_and_changes_nothing(
     bench: Bench, tmp_path: Path
 ) -> None:

@@ -47,6 +47,7 @@ def whole(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> list[float]
     return losses_of(bench, tmp_path_factory.mktemp("whole"), micro_batch=8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [CUDA, CPU])
 def test_the_micro_batch_is_halved_and_the_steps_stay_the_same(
     bench: Bench, whole: list[float], tmp_path: Path, error: Exception
@@ -59,6 +60,7 @@ def test_the_micro_batch_is_halved_and_the_steps_stay_the_same(
     assert set(memory.sizes[6:]) == {2}  # the size is found once
 
 
+@pytest.mark.slow
 def test_a_step_that_ran_out_half_way_leaves_nothing_behind(bench: Bench, tmp_path: Path) -> None:
     """Gradients and running statistics of the micro-batches before are not counted twice."""
     rung = "imagenet/effnet-lite0"
@@ -80,6 +82,7 @@ def test_a_step_that_ran_out_half_way_leaves_nothing_behind(bench: Bench, tmp_pa
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+@pytest.mark.slow
 def test_the_size_that_was_found_outlives_the_process(bench: Bench, tmp_path: Path) -> None:
     classifier = bench.classifier()
     Memory(classifier, 2)
@@ -95,6 +98,7 @@ def test_the_size_that_was_found_outlives_the_process(bench: Bench, tmp_path: Pa
     assert state.images == 48  # an attempt that failed does not count
 
 
+@pytest.mark.slow
 def test_the_size_is_on_the_disk_before_the_next_check(bench: Bench, tmp_path: Path) -> None:
     classifier = bench.classifier()
     Memory(classifier, 2)
@@ -108,6 +112,7 @@ def test_the_size_is_on_the_disk_before_the_next_check(bench: Bench, tmp_path: P
     assert folders[1] == ["step-00000001"]
 
 
+@pytest.mark.slow
 def test_a_memory_that_holds_no_case_ends_the_run_and_says_what_to_do(
     bench: Bench, tmp_path: Path
 ) -> None:

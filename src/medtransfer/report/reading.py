@@ -289,8 +289,8 @@ def _facts(
         ("Images", _images_text(study.data.image)),
     ]
     for entry in study.rungs:
-        if (own := study.image_of(entry)) != study.data.image:
-            facts.append((f"Images, {entry.rung}", _images_text(own)))
+        if (image := study.image_of(entry)) != study.data.image:
+            facts.append((f"Images, {entry.rung}", _images_text(image)))
         head = None if find_rung(entry.rung).reads_images else entry.head
         facts.append((f"Recipe, {entry.rung}", recipe_of(study.training_of(entry), head)))
     if study.is_swept:

@@ -374,8 +374,10 @@ class Study(Settings):
         Raises:
             ValueError: They do not go together.
         """
-        own = {name: getattr(entry.image, name) for name in entry.image.model_fields_set}
-        return ImageConfig(**(self.data.image.model_dump() | own)) if own else self.data.image
+        overrides = {name: getattr(entry.image, name) for name in entry.image.model_fields_set}
+        if not overrides:
+            return self.data.image
+        return ImageConfig(**(self.data.image.model_dump() | overrides))
 
     def model_of(self, entry: RungEntry) -> ModelConfig:
         """The model settings of a rung."""

@@ -131,6 +131,7 @@ def thumbs_of(path: Path) -> NDArray[np.uint8]:
     return np.stack([thumb(Image.open(io.BytesIO(data))) for data in table["image"]])
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_recall_and_false_pairs_on_real_sets(shared: Path) -> None:
     # groups of BUSI were made by another hash and by eye; pairs of other sets were looked at

@@ -127,6 +127,7 @@ def test_a_copy_across_splits_is_a_warning_with_its_pair(
     assert pair["likeness"] >= 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["compressed otherwise", "grey as colour", "8 bits as 16"])
 def test_the_same_pixels_in_another_file_are_an_error(
     films: pl.DataFrame, tmp_path: Path, kind: str
@@ -250,6 +251,7 @@ def test_strips_and_stamps_are_said(films: pl.DataFrame, tmp_path: Path) -> None
     assert "C004" not in looked(table, tmp_path, side=None).findings
 
 
+@pytest.mark.slow
 def test_writing_in_a_dark_corner_is_said(films: pl.DataFrame, tmp_path: Path) -> None:
     def marked(place: int, text: str) -> bytes:
         image = Image.new("L", (160, 160), 0)

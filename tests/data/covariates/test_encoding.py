@@ -69,6 +69,7 @@ def test_an_empty_covariate_is_refused() -> None:
         CovariateEncoding.fit(cells([None] * 9, ["face"] * 9), ["age", "site"])
 
 
+@pytest.mark.slow
 @given(st.lists(st.none() | st.text(max_size=4), min_size=1, max_size=30))
 def test_every_cell_has_one_number_or_value_or_its_flag(texts: list[str | None]) -> None:
     encoding = CovariateEncoding.fit(TRAIN, ["age", "site"])

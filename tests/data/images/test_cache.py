@@ -353,6 +353,7 @@ def test_a_damaged_cache_is_refused_and_made_anew(
     PixelCache(images)
 
 
+@pytest.mark.slow
 @settings(FEW, derandomize=True)  # some broken Parquet files abort polars, whatever catches
 @given(st.data())
 def test_a_flipped_bit_anywhere_is_found_on_request(
@@ -424,6 +425,7 @@ def test_leftovers_of_a_killed_process_go_when_they_are_old(tmp_path: Path) -> N
     assert [name for name in names if (folder / name).exists()] == [names[1]]
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_do_no_harm(tmp_path: Path) -> None:
     manifest = embedded_manifest(tmp_path, list(greys(12)))
     facts = scan_images(manifest, LIMIT, tmp_path / "facts.parquet")

@@ -187,6 +187,7 @@ def test_every_source_has_a_small_download() -> None:
     assert {case.source for case in CASES} == set(SOURCES)
 
 
+@pytest.mark.slow
 @every
 def test_what_is_read_is_what_was_read(case: Case, tmp_path: Path) -> None:
     case.tree.write(tmp_path)
@@ -226,6 +227,7 @@ def test_the_manifest_keeps_its_contract_wherever_it_is_written(case: Case, tmp_
             assert all((manifest.root / path).is_file() for path in manifest.frame["path"])
 
 
+@pytest.mark.slow
 @every
 @settings(FEW, max_examples=4)
 @given(seed=st.integers(0, 10**6))
@@ -243,6 +245,7 @@ def test_the_order_of_rows_is_of_no_consequence(
     assert after.kept == before.kept
 
 
+@pytest.mark.slow
 @every
 def test_a_partial_download_is_accepted_and_its_coverage_said(case: Case, tmp_path: Path) -> None:
     case.tree.write(tmp_path)
@@ -273,6 +276,7 @@ def test_without_any_image_it_is_refused(case: Case, tmp_path: Path) -> None:
         case.read(tmp_path)
 
 
+@pytest.mark.slow
 @every
 def test_all_missing_columns_are_named_at_once(case: Case, tmp_path: Path) -> None:
     case.tree.write(tmp_path)
@@ -302,6 +306,7 @@ def test_nothing_that_is_said_names_a_patient_or_a_file(case: Case, tmp_path: Pa
             assert len(value) < 5 or value not in text
 
 
+@pytest.mark.slow
 @every
 def test_files_that_a_desktop_leaves_behind_are_not_seen(case: Case, tmp_path: Path) -> None:
     case.tree.write(tmp_path)

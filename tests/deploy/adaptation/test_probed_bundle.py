@@ -51,6 +51,7 @@ def probed(parent: Bundle, south: Path, tmp_path_factory: pytest.TempPathFactory
     )
 
 
+@pytest.mark.slow
 def test_the_head_is_the_optimum_of_the_patients_whose_digests_joined(
     probed: AdaptedBundle, parent: Bundle, south: Path
 ) -> None:
@@ -79,6 +80,7 @@ def test_the_head_is_the_optimum_of_the_patients_whose_digests_joined(
     )
 
 
+@pytest.mark.slow
 def test_the_promised_cases_are_the_patients_that_judge_this_very_head(
     probed: AdaptedBundle, south: Path
 ) -> None:
@@ -94,6 +96,7 @@ def test_the_promised_cases_are_the_patients_that_judge_this_very_head(
     assert not np.allclose(held_out, fitted, atol=1e-3)  # by heads without the patient
 
 
+@pytest.mark.slow
 def test_validation_leaves_the_patients_of_the_head_out_and_finds_what_was_promised(
     probed: AdaptedBundle, south: Path, tmp_path: Path
 ) -> None:
@@ -111,6 +114,7 @@ def test_validation_leaves_the_patients_of_the_head_out_and_finds_what_was_promi
     assert auroc.here.value == pytest.approx(promise.value)
 
 
+@pytest.mark.slow
 def test_what_read_the_old_head_is_left_out_with_a_word(
     probed: AdaptedBundle, parent: Bundle, south: Path
 ) -> None:
@@ -132,6 +136,7 @@ def test_what_read_the_old_head_is_left_out_with_a_word(
     assert len(weights[0]) == len(weights[1])
 
 
+@pytest.mark.slow
 def test_the_curve_has_every_arm_and_is_told(probed: AdaptedBundle) -> None:
     table = read_adapt_table(probed.bundle.path.parent / "adapt.parquet")
     assert {"carried", "platt", "probe", "selected"} <= set(table["arm"])
@@ -142,6 +147,7 @@ def test_the_curve_has_every_arm_and_is_told(probed: AdaptedBundle) -> None:
     assert row["num_patients"] == 40
 
 
+@pytest.mark.slow
 def test_where_a_class_is_missing_the_curve_says_so(parent: Bundle, tmp_path: Path) -> None:
     positive = pl.col("malignant").cast(pl.String) == "1"
     frame = pl.read_parquet(hospital_manifest(tmp_path, 130))
@@ -164,6 +170,7 @@ def test_where_a_class_is_missing_the_curve_says_so(parent: Bundle, tmp_path: Pa
     assert not (tmp_path / "few.medt").exists()
 
 
+@pytest.mark.slow
 def test_all_that_is_wrong_is_said_at_once(parent: Bundle, south: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"(?s)\.medt.*does not end in .parquet.*is for --arm"):
         adapt_bundle(

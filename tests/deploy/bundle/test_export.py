@@ -92,6 +92,7 @@ def test_promised_cases_are_those_of_the_study(finished: StudyFolder, bundle: Bu
         assert one["patient_id"].n_unique() == other["patient_id"].n_unique()
 
 
+@pytest.mark.slow
 def test_no_patient_case_or_image_is_named_in_the_file(
     finished: StudyFolder, bundle: Bundle, phantom_folder: Path
 ) -> None:

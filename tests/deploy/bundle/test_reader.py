@@ -172,6 +172,7 @@ def places(document: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 PLAIN = json.loads(facts_text(handmade.facts()))
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(place=st.sampled_from(places(PLAIN)[1:]), value=JSON)
 def test_any_other_facts_are_read_or_refused_and_never_crash(

@@ -73,6 +73,7 @@ def numbers_and_codes(report: Any) -> dict[str, str | float]:
     return content
 
 
+@pytest.mark.slow
 def test_a_report_says_what_the_prediction_says(by_hand: BundleModel, images: list[bytes]) -> None:
     uid, content = dicom_report(by_hand, row(), images, statement=STATEMENT)
     report = read_back(content)

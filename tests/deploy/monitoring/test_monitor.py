@@ -101,6 +101,7 @@ def test_a_watch_without_a_change_is_quiet(bundle_file: Path, tmp_path: Path) ->
     assert table["period"].unique().sort().to_list() == ["2026-02", "2026-03", "all", "baseline"]
 
 
+@pytest.mark.slow
 def test_a_shift_is_an_alarm_that_says_what_and_since_when(
     bundle_file: Path, tmp_path: Path
 ) -> None:

@@ -85,6 +85,7 @@ def test_what_was_promised_is_what_the_bundle_says(validation: Validation, bundl
         assert judgement.promised.value == pytest.approx(promise.value)
 
 
+@pytest.mark.slow
 def test_training_patients_are_found_and_left_out(
     bundle: Bundle, phantom_folder: Path, tmp_path: Path
 ) -> None:
@@ -116,6 +117,7 @@ def test_what_cannot_be_validated_is_refused(
         validation_config(model.facts, margin=2, arm="plat")
 
 
+@pytest.mark.slow
 def test_one_class_alone_is_too_few_to_say(bundle: Bundle, south: Path, tmp_path: Path) -> None:
     well = pl.read_parquet(south).filter(pl.col("malignant").cast(pl.String) == "0")
     well.write_parquet(tmp_path / "well.parquet")
@@ -130,6 +132,7 @@ def test_one_class_alone_is_too_few_to_say(bundle: Bundle, south: Path, tmp_path
     assert any("no positive case" in line for line in made.lines)
 
 
+@pytest.mark.slow
 def test_the_command_prints_the_verdict(bundle: Bundle, south: Path, tmp_path: Path) -> None:
     config = tmp_path / "quick.yaml"
     config.write_text("replicates: 60\npermutations: 0\n")
@@ -160,6 +163,7 @@ def test_the_page_compares_groups_at_the_hospital_that_was_validated() -> None:
     assert group_cohort(study) == "home"
 
 
+@pytest.mark.slow
 def test_the_table_of_a_hospital_is_read_as_a_study_reads_it_and_that_is_said(
     bundle: Bundle, south: Path, tmp_path: Path
 ) -> None:

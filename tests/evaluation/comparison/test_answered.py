@@ -69,6 +69,7 @@ def test_a_rung_that_rejects_its_hardest_cases_is_not_better_for_it() -> None:
     assert any("B did not answer 25 of" in note for note in tables.notes)
 
 
+@pytest.mark.slow
 def test_who_is_the_reference_turns_the_sign_alone() -> None:
     table = table_of(A=ALL_ANSWERED, B=FEWER)
     one, two = (auroc_row(evaluated(table, name)) for name in ("A", "B"))

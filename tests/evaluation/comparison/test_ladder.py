@@ -191,6 +191,7 @@ def leave_out(cohort: str) -> dict[str, Site]:
     return {name: Site({"test": 30}) if name == cohort else both for name in ("a", "b", "c")}
 
 
+@pytest.mark.slow
 def test_a_study_that_leaves_cohorts_out_sums_up_each_where_it_was_left_out() -> None:
     runs = [
         run_of(rung, 1.0, 0, cohort, None, leave_out(cohort))
@@ -215,6 +216,7 @@ def test_a_study_that_leaves_cohorts_out_sums_up_each_where_it_was_left_out() ->
         assert row["rung"].to_list() == ["many"]
 
 
+@pytest.mark.slow
 def test_scale_of_a_study_that_leaves_cohorts_out_is_told_for_each() -> None:
     runs = [
         run_of(rung, 1.0, 0, cohort, None, leave_out(cohort))
@@ -235,6 +237,7 @@ def test_scale_of_a_study_that_leaves_cohorts_out_is_told_for_each() -> None:
         assert slope == pytest.approx(own["difference"].item() / decades)
 
 
+@pytest.mark.slow
 def test_runs_that_were_trained_again_are_other_training_sets() -> None:
     again = [run_of(rung, 1.0, 5, None, 0.1) for rung in ("scratch", "many")]
     plain = [run for run in RUNS if run.key.rung in ("scratch", "many") and run.seed == 0]

@@ -73,11 +73,13 @@ def test_pooled_targets_have_no_drop_between_cohorts_of_other_targets() -> None:
     assert drop_of(mean_of(TABLE), "micro").value is not None
 
 
+@pytest.mark.slow
 def test_seeds_are_in_the_interval_of_a_drop_over_shared_targets() -> None:
     row = drop_of(mean_of(HARD, seeds=3))
     assert row.contains == "patients and seeds"
 
 
+@pytest.mark.slow
 def test_effective_robustness_is_over_shared_targets_too() -> None:
     same = [mean_of(TABLE.drop("target_z", "logit_z"), rung=r) for r in ("r", "rr", "rrr")]
     other = [mean_of(HARD, rung=r) for r in ("r", "rr", "rrr")]
@@ -109,6 +111,7 @@ def compared(table: pl.DataFrame) -> RungComparison:
     return next(r for r in rows if (r.cohort, r.target, r.metric) == ("a", "macro", "auroc"))
 
 
+@pytest.mark.slow
 def test_a_difference_of_means_leaves_out_a_target_of_too_few_positives() -> None:
     row, without = (
         compared(rare(2)),

@@ -44,6 +44,7 @@ def images_of(table: pl.DataFrame, mean, std) -> CaseImages:
     return CaseImages(cases, cast("PixelCache", Shelf(table)), spec)
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_skin_is_foreign_to_a_network_that_knows_chests(shared: Path) -> None:
     built = build_classifier(

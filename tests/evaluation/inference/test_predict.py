@@ -52,6 +52,7 @@ def memory_for(holds: int):
     return hook
 
 
+@pytest.mark.slow
 def test_less_is_taken_at_once_where_memory_runs_out() -> None:
     whole = predict(classifier(), case_images())
     network = classifier()
@@ -59,6 +60,7 @@ def test_less_is_taken_at_once_where_memory_runs_out() -> None:
     assert_allclose(predict(network, case_images()), whole, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_memory_that_holds_no_case_is_said() -> None:
     network = classifier()
     network.backbone.register_forward_pre_hook(memory_for(0))

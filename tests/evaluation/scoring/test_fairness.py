@@ -238,6 +238,7 @@ def by_hand(
     return (1 + hits) / (1 + config.permutations)
 
 
+@pytest.mark.slow
 def test_the_p_value_deals_the_groups_out_to_patients_anew() -> None:
     table = binary_table({"a": Site({"tune": 40, "test": 90}, lost=0.3)})
     config = QUICK.model_copy(update={"permutations": 100, "replicates": 0})
@@ -249,6 +250,7 @@ def test_the_p_value_deals_the_groups_out_to_patients_anew() -> None:
     assert (row["low"], row["num_cases"], row["num_patients"]) == (None, 90, 90)
 
 
+@pytest.mark.slow
 def test_the_p_value_of_a_mean_is_over_the_targets_that_the_gap_is_over() -> None:
     # z has no positive, so no AUROC: neither the gap nor its p-value holds it
     table = binary_table({"a": Site({"tune": 60, "test": 80}, lost=0.3)}, targets=("x", "y", "z"))
@@ -270,6 +272,7 @@ def test_a_planted_gap_is_found_and_one_that_is_not_there_is_not() -> None:
         assert low < p <= high
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", ["auroc", "accuracy"])
 def test_p_values_of_no_difference_are_uniform(metric: str) -> None:
     config = QUICK.model_copy(update={"permutations": 39, "replicates": 60})

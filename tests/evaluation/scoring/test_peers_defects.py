@@ -40,6 +40,7 @@ def test_the_threshold_is_not_found_on_the_scored_set() -> None:
     assert own != one_row(results, "threshold@sens90")["value"]
 
 
+@pytest.mark.slow
 def test_the_best_threshold_of_pure_noise_has_no_gain_on_other_cases() -> None:
     # a refitted Youden point is optimistic: on noise it always finds a gain
     gains: list[float] = []

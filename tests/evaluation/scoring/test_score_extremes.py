@@ -130,6 +130,7 @@ def test_a_calibration_error_keeps_its_own_interval_under_bca() -> None:
         assert one_row(plain("binary"), metric, cohort="a") == one_row(bca, metric, cohort="a")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", TABLES)
 def test_one_core_and_two_give_the_same_bits(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     table = ensemble_of(TABLES[task], 2)
@@ -146,6 +147,7 @@ def test_one_core_and_two_give_the_same_bits(task: Task, monkeypatch: pytest.Mon
     assert found[0].equals(found[2])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_order_of_rows_does_not_matter_to_any_kind_of_resampling(kind: str) -> None:
     table = ensemble_of(TABLES["binary"], 2)
@@ -261,6 +263,7 @@ def test_a_target_that_is_masked_everywhere_is_left_out_of_the_others() -> None:
     assert (row["value"], row["reason"]) == (None, "no threshold: tune lacks a class")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", TABLES)
 @pytest.mark.parametrize("kind", ["patients", "bayesian", "poisson"])
 def test_a_single_patient_has_numbers_and_no_intervals(task: Task, kind: str) -> None:

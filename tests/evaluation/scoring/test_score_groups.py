@@ -38,6 +38,7 @@ def test_a_planted_gap_is_found() -> None:
     assert one_row(results, "auroc_gap_p", attribute="sex")["value"] == pytest.approx(1 / 200)
 
 
+@pytest.mark.slow
 def test_a_gap_that_is_not_there_is_rarely_found() -> None:
     config = QUICK.model_copy(update={"replicates": 0, "permutations": 99})
     found: list[float] = []

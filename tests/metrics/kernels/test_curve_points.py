@@ -25,6 +25,7 @@ def drawn(
     return scores, flags, patient, rng.poisson(1.0, size=(patients, 40)).astype(np.uint16)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["patients", "bayesian"])
 @pytest.mark.parametrize("cases", [0, 1, 2, 7, 300])
 def test_roc_points_are_interpolated_as_numpy_does(kind: str, cases: int) -> None:

@@ -17,6 +17,7 @@ from medtransfer.study.config import Study
 NETWORKS = ("r14x0.5", "effnet-lite0", "timm:vit_tiny_patch16_224", "timm:convnext_atto")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_file_that_loads_passes_and_others_do_not(name: str, tmp_path: Path) -> None:
     network = build_backbone(architecture_of(name), seed=0)

@@ -150,6 +150,7 @@ def test_the_figure_has_its_numbers_as_data(data: ReportData) -> None:
     assert len(numbers) == 1 + 2 + 3
 
 
+@pytest.mark.slow
 def test_the_methods_show_it_before_the_table_and_the_page_draws_it_once(data: ReportData) -> None:
     kinds = [part.kind for part in method(data).parts]
     assert kinds[:3] == ["figure", "note", "table"]

@@ -152,6 +152,7 @@ def test_a_study_page_gives_the_recommendation_of_its_tables(finished: StudyFold
     assert consistent(front, data.results)
 
 
+@pytest.mark.slow
 def test_an_evaluation_page_agrees_with_its_results(evaluation: Path) -> None:
     data = load_evaluation_data(evaluation)
     front = front_page(data)

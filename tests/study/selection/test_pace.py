@@ -64,6 +64,7 @@ def simulated(
     return train
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("step_seconds", "end_seconds"), [(0.5, 1.0), (60.0, 30.0), (5.0, 300.0), (170.0, 0.0)]
 )

@@ -33,6 +33,7 @@ def manifest(folder: Path, suffix: str = ".csv", **columns: Sequence[str | float
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("word", MISSING)
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_a_missing_word_is_no_label_and_no_group(tmp_path: Path, word: str, suffix: str) -> None:

@@ -119,6 +119,7 @@ def test_classes_of_neighbours_add_up_to_one() -> None:
     assert np.allclose(softmax(logits, axis=1), np.exp(logits), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_perceptron_learns_what_no_line_divides() -> None:
     draw = np.random.default_rng(1)
     features = draw.normal(size=(800, 2)).astype(np.float32)

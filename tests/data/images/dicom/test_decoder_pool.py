@@ -122,6 +122,7 @@ def test_each_death_has_its_reason(monkeypatch: pytest.MonkeyPatch, code: str, r
     pool.close()
 
 
+@pytest.mark.slow
 def test_a_process_that_went_home_is_replaced_without_a_word(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -175,6 +176,7 @@ def test_no_process_outlives_the_one_that_asked(tmp_path: Path, how: str) -> Non
     assert not Path(f"/proc/{pid}").exists()
 
 
+@pytest.mark.slow
 def test_a_fork_starts_processes_of_its_own() -> None:
     ask_pixels(GREY, LIMIT)
     code = (
@@ -229,6 +231,7 @@ def bombs() -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 def test_bombs_cost_neither_memory_nor_time(tmp_path: Path) -> None:
     for name, data in bombs().items():
         (tmp_path / name).write_bytes(data)
@@ -283,6 +286,7 @@ def test_a_decoder_that_takes_more_than_its_file_claims_is_stopped() -> None:
     assert done.stdout == "stopped\n"
 
 
+@pytest.mark.slow
 def test_a_decoder_that_takes_too_long_is_stopped() -> None:
     code = (
         "from medtransfer.data.images.dicom.decoder_process import limit_process\n"

@@ -259,6 +259,7 @@ KINDS = {
 }
 
 
+@pytest.mark.slow
 @settings(FEW, max_examples=400)
 @given(
     st.sampled_from(sorted(KINDS)),

@@ -86,6 +86,7 @@ def test_every_column_is_read_from_the_header(folder: Path) -> None:
     assert {name: frame[name][0] for name in expected} == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("entries", "reason"),
     [

@@ -344,6 +344,7 @@ def test_medmnist_of_volumes_is_refused_in_a_sentence(tmp_path: Path) -> None:
         read("medmnist", tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_the_real_pneumoniamnist_is_imported(shared: Path) -> None:
     found = read_source(SOURCES["medmnist"], shared, {"file": "medmnist_pneumoniamnist.npz"})

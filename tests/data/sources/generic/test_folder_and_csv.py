@@ -206,6 +206,7 @@ def test_pictures_inside_a_parquet_file_are_kept_inside(tmp_path: Path) -> None:
         write_manifest(found, tmp_path, tmp_path / "m.csv")
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 @pytest.mark.parametrize(
     ("name", "rows"),

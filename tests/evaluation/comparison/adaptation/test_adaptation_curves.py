@@ -198,6 +198,7 @@ def test_a_draw_without_a_class_counts_as_carried_and_is_said() -> None:
     assert "of 6 as carried: the labelled cases lack a class" in row["reason"]
 
 
+@pytest.mark.slow
 def test_several_targets_have_their_mean_and_several_seeds_their_part() -> None:
     frames = [
         shifted(binary_table(SITES, targets=("x", "y"), seed=0, run_id=f"s{seed}"))
@@ -236,6 +237,7 @@ def test_a_class_that_a_hospital_does_not_have_is_left_out_of_means_and_said() -
     assert (refused["value"], refused["reason"]) == (None, "the labelled cases lack a class")
 
 
+@pytest.mark.slow
 def test_classes_are_adapted_together(tmp_path: Path) -> None:
     frame = shifted(class_table(SITES), 0.0).with_columns(
         logit_scar=pl.when(pl.col("cohort") == "north")

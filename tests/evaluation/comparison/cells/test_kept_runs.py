@@ -90,6 +90,7 @@ def assert_same(one: Any, other: Any) -> None:
         assert one == other
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("interval", ["percentile", "bca"])
 @pytest.mark.parametrize("task", ["binary", "multi-class"])
 def test_what_is_read_back_is_what_was_measured_to_the_bit(
@@ -144,6 +145,7 @@ def test_numbers_that_json_lacks_and_empty_ones_come_back() -> None:
     assert replace(back, values=None) == replace(odd, values=None)
 
 
+@pytest.mark.slow
 def test_anything_that_changes_a_number_is_another_key(tmp_path: Path, counted: list[int]) -> None:
     part_of(KeptRuns(tmp_path, 1))
     logit = next(name for name in TABLE.columns if name.startswith("logit_"))

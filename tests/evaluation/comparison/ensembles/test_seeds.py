@@ -55,6 +55,7 @@ def tables() -> tuple[LadderTables, LadderTables]:
     return compared(of_runs, seed_ensembles(of_runs, 3)), compared(of_runs, [])
 
 
+@pytest.mark.slow
 def test_what_is_said_of_the_rungs_does_not_change(
     tables: tuple[LadderTables, LadderTables],
 ) -> None:

@@ -87,6 +87,7 @@ def test_the_mean_over_hospitals_is_that_of_statsmodels() -> None:
     assert following["low"] < found["low"] < found["high"] < following["high"]  # type: ignore[operator]
 
 
+@pytest.mark.slow
 def test_means_over_targets_and_seeds_have_it_too() -> None:
     runs = [telling_hospitals_apart(("x", "y"), seed) for seed in range(2)]
     runs[1] = runs[0].with_columns(logit_x=runs[0]["logit_x"] + 0.5 * runs[1]["logit_x"])

@@ -117,6 +117,7 @@ def test_thirds_of_readers_are_shares_of_classes() -> None:
     assert (task, "add up to 1" in reason) == ("single-label", True)
 
 
+@pytest.mark.slow
 def test_evaluate_says_where_shares_went(tmp_path: Path) -> None:
     with_shares(TABLE).write_parquet(tmp_path / "p.parquet")
     made = evaluate(tmp_path / "p.parquet", tmp_path / "out", config=ASKED)
