@@ -1,6 +1,7 @@
 """From cells to targets, by the named policy and by nothing else."""
 
 import math
+from pathlib import Path
 from random import Random
 
 import numpy as np
@@ -15,14 +16,17 @@ from medtransfer.data.config import DataConfig, LabelPolicy
 from medtransfer.data.labels import (
     apply_policy,
     case_labels,
-    fraction_notes,
     label_columns,
     one_hot,
     policy_value,
     raw_labels,
+    require_class_shares,
+    share_notes,
     targets_in_use,
     targets_of,
 )
+from medtransfer.data.splits import patient_classes
+from medtransfer.errors import TableError
 from medtransfer.tables.manifest import label_text
 
 NAN = float("nan")
@@ -188,13 +192,76 @@ def test_without_fractions_targets_are_the_same_in_every_split() -> None:
 
 
 def test_fractions_and_ties_are_counted() -> None:
-    (note,) = fraction_notes(SHARES, FRACTIONAL)
+    (note,) = share_notes(SHARES, FRACTIONAL)
     assert note.startswith("'a' is between 0 and 1 in 3 rows")
     assert "1 row at 0.5: without truth in tuning and test" in note
-    assert fraction_notes(SHARES.with_columns(a=pl.lit("1")), FRACTIONAL) == []
+    assert share_notes(SHARES.with_columns(a=pl.lit("1")), FRACTIONAL) == []
 
 
 def test_a_class_column_holds_no_fractions() -> None:
     settings = DIAGNOSIS.model_dump() | {"targets": {"nevus": {"fractions": "train"}, "other": {}}}
     with pytest.raises(ValueError, match="fractions: train is for binary and multi-label"):
         DataConfig.model_validate(settings)
+
+
+COLUMNS = {"nevus": "n", "keratosis": "k", "melanoma": "m"}
+READERS = DataConfig.model_validate(DIAGNOSIS.model_dump() | {"class_shares": COLUMNS})
+READ = pl.DataFrame(
+    {
+        "row": [2, 3, 4, 5],
+        "case_id": ["1", "1", "2", "3"],
+        "diagnosis": ["nevus", "nevus", "melanoma", ""],
+        "n": ["2", "2.0", "", "0.3"],
+        "k": ["1", "1", "", "0.3"],
+        "m": ["1", "1", "", "0.4"],
+    }
+)
+
+
+def test_training_cases_have_the_shares_of_their_classes_and_others_the_class() -> None:
+    labels = labels_of(READ, READERS)
+    training = targets_in_use(labels, READERS, np.ones(3, dtype=bool))
+    np.testing.assert_allclose(training, [[0.5, 0.25, 0.25], [0, 0, 1], [0.3, 0.3, 0.4]])
+    elsewhere = targets_in_use(labels, READERS, np.zeros(3, dtype=bool))
+    np.testing.assert_equal(elsewhere, targets_of(labels_of(READ, DIAGNOSIS), DIAGNOSIS))
+    assert raw_labels(READ, READERS).columns == ["diagnosis", "n", "k", "m"]
+    (note,) = share_notes(READ, READERS)
+    assert note.startswith("3 rows of 4 have shares of the classes")
+    _, members = patient_classes(np.arange(3), training, "single-label")
+    np.testing.assert_equal(members, np.array([[1, 0, 0], [0, 0, 1], [0, 0, 1]], dtype=bool))
+
+
+def test_what_is_no_share_of_a_class_is_named_by_row_at_once() -> None:
+    faults = READ.with_columns(n=pl.Series(["2", "3", "x", "0"]), m=pl.Series(["1", "1", "", "0"]))
+    faults = faults.with_columns(k=pl.Series(["1", "1", "-1", "0"]))
+    with pytest.raises(TableError) as error:
+        require_class_shares(faults, Path("m.csv"), list(COLUMNS.values()))
+    for said in (
+        "no number of 0 or more in 1 row, row 4",
+        "shares of some classes only (write 0 for the others) in 1 row, row 4",
+        "whose sum is 0 in 1 row, row 5",
+        "other shares than other images of their case in 2 rows, rows 2, 3",
+    ):
+        assert said in str(error.value)
+    with pytest.raises(TableError, match="column k .data.class_shares. is not there"):
+        require_class_shares(READ.drop("k"), Path("m.csv"), list(COLUMNS.values()))
+    require_class_shares(READ, Path("m.csv"), list(COLUMNS.values()))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"class_shares": {"nevus": "n"}}, "a column for each of the targets"),
+        ({"class_shares": dict.fromkeys(COLUMNS, "n")}, "holds a column twice"),
+        ({"class_shares": COLUMNS | {"nevus": "diagnosis"}}, "or class_column"),
+        (
+            {"task": "multi-label", "class_column": None, "class_shares": COLUMNS},
+            "class_shares is for single-label tasks",
+        ),
+    ],
+)
+def test_shares_that_do_not_fit_the_task_are_refused(
+    changes: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        DataConfig.model_validate(DIAGNOSIS.model_dump() | changes)

@@ -109,6 +109,7 @@ OTHERWISE: dict[type[Settings], dict[str, Any]] = {
         "class_column": "dx",
         "levels": {"exam_id": "mean"},
         "attributes": ("sex",),
+        "class_shares": {"Edema": "readers"},
         "outlier_classes": ("rare",),
         "values": {"sex": {"w": "F"}},
         "image": ImageConfig(flip="both"),

@@ -218,7 +218,9 @@ def own_imports(path: Path, *, at_load: bool = False) -> set[str]:
     """Modules of the package that a file imports: anywhere, or while it is loaded."""
     imported = all_imports(path)
     if at_load:
-        body = [n for n in parsed(path).body if isinstance(n, ast.Import | ast.ImportFrom)]
+        body: list[ast.stmt] = [
+            node for node in parsed(path).body if isinstance(node, ast.Import | ast.ImportFrom)
+        ]
         imported = imports(ast.Module(body, []))
     names = {name.removeprefix("medtransfer.") for name in imported}
     return (names & NAMES) - {module_of(path)}

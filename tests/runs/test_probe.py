@@ -9,6 +9,7 @@ import pytest
 import safetensors.torch
 import torch
 from numpy.testing import assert_allclose
+from numpy.typing import NDArray
 from tests.local_run import Local
 
 from medtransfer.data.cases import build_cases, predicted_cases
@@ -224,3 +225,38 @@ def test_a_run_trains_on_shares_of_readers_and_is_scored_by_their_majority(
     assert joined.filter(ties)["target_malignant"].null_count() == ties.sum() > 0
     decided = joined.filter(~ties)
     assert decided["target_malignant"].to_list() == decided["malignant"].to_list()
+
+
+def test_a_run_trains_on_shares_of_the_classes(tiny_study: Study, tmp_path: Path) -> None:
+    """Shares that are certain change nothing, and of even ones nothing can be learned."""
+    source = tiny_study.data.manifest
+    positive = pl.col("malignant").cast(pl.Float64)
+    frame = pl.read_parquet(source).with_columns(
+        kind=pl.when(pl.col("malignant").cast(pl.Int8) == 1)
+        .then(pl.lit("m"))
+        .otherwise(pl.lit("b"))
+    )
+    logits: list[NDArray[np.float64]] = []
+    for number, share in enumerate((None, positive, pl.lit(0.5))):
+        table = frame if share is None else frame.with_columns(m=4 * share, b=4 * (1 - share))
+        table.write_parquet(tmp_path / "kinds.parquet")
+        settings = tiny_study.model_dump(exclude_unset=True)
+        settings["data"] |= {
+            "manifest": tmp_path / "kinds.parquet",
+            "image_root": source.parent,
+            "task": "single-label",
+            "class_column": "kind",
+            "targets": ["b", "m"],
+            "class_shares": {} if share is None else {"b": "b", "m": "m"},
+        }
+        settings["evaluation"] = {"replicates": 0, "permutations": 0}
+        settings["rungs"] = [RUNG]
+        settings["training"] = {"tuning": {"mode": "linear", "penalties": [0.01]}}
+        study = Study.model_validate(settings)
+        place, (planned,) = carry_out(study, tmp_path / str(number))
+        predictions = place.run(planned.run_id).predictions().sort("case_id")
+        logits.append(predictions.select("logit_b", "logit_m").to_numpy())
+        assert set(predictions["target_m"].unique()) == {0.0, 1.0}  # the truth is the class
+    np.testing.assert_array_equal(logits[0], logits[1])
+    certain, even = (np.abs(logit[:, 1] - logit[:, 0]).max() for logit in logits[1:])
+    assert even < 1e-6 < certain

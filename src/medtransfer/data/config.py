@@ -277,6 +277,10 @@ class DataConfig(Settings):
     """Target columns and their label policies; for `single-label` the classes of `class_column`."""
     class_column: Name | None = identity(None)
     """For `single-label`: the column that holds the class name."""
+    class_shares: dict[Name, Name] = identity_if_set({})
+    """For `single-label`: of each class the column of its share of the readers, or of their number,
+    which training cases have as their target: `nevus: readers_nevus`. The shares of a row are
+    divided by their sum. Rows without any, tuning and test take `class_column`."""
     outlier_classes: tuple[Name, ...] = identity_if_set(())
     """Classes of `class_column` that no network learns: their cases are a test set of their own,
     which the detectors of foreign inputs should flag. Rare conditions, other organs."""
@@ -344,15 +348,26 @@ class DataConfig(Settings):
         if self.task == "single-label" and self.fractional:
             raise ValueError(
                 "fractions: train is for binary and multi-label tasks: a class column holds one "
-                "class a case"
+                "class a case. Name the columns of all classes in class_shares"
+            )
+        if self.class_shares and {*self.class_shares} != {*self.targets}:
+            raise ValueError(
+                f"class_shares names {listed(self.class_shares)} (allowed: a column for each of "
+                f"the targets, {listed(self.targets)}, and for nothing else)"
+            )
+        if len({*self.class_shares.values(), self.class_column}) <= len(self.class_shares):
+            raise ValueError(
+                "class_shares holds a column twice, or class_column (allowed: a column for each "
+                "class)"
             )
         match self.task:
             case "binary" if count != 1:
                 raise ValueError(f"a binary task has one target, not {count}: use multi-label")
             case "single-label" if self.class_column is None or count < 2:
                 raise ValueError("a single-label task needs class_column and at least two targets")
-            case "binary" | "multi-label" if self.class_column is not None:
-                raise ValueError(f"class_column is for single-label tasks, not {self.task}")
+            case "binary" | "multi-label" if self.class_column is not None or self.class_shares:
+                name = "class_shares" if self.class_shares else "class_column"
+                raise ValueError(f"{name} is for single-label tasks, not {self.task}")
             case _:
                 pass
         if self.outlier_classes and self.class_column is None:

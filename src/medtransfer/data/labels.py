@@ -1,14 +1,18 @@
 """From label cells (1, 0, -1, empty) to training targets, by a named policy."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from medtransfer.data.case_index import CodeArray
 from medtransfer.data.config import DataConfig, LabelPolicy
-from medtransfer.errors import plural
+from medtransfer.errors import listed, plural
 from medtransfer.tables.chunks import SLICE_ROWS
-from medtransfer.tables.manifest import is_fraction, label_text
+from medtransfer.tables.manifest import MANIFEST_CONTRACT, is_fraction, label_text
+from medtransfer.tables.schema import raise_faults, rows_of
 
 STATES = pl.Enum(("-1", "0", "1"))
 """Allowed contents of a label cell, in text order."""
@@ -58,8 +62,9 @@ def label_columns(data: DataConfig) -> list[str]:
 
 
 def raw_labels(frame: pl.DataFrame, data: DataConfig) -> pl.DataFrame:
-    """The label cells in one spelling, one column per `label_columns`."""
-    return frame.select(label_text(name) for name in label_columns(data))
+    """The label cells in one spelling, one column per `label_columns`, then those of shares."""
+    columns = [*label_columns(data), *data.class_shares.values()]
+    return frame.select(label_text(name) for name in columns)
 
 
 def case_labels(frame: pl.DataFrame, data: DataConfig, cases: CodeArray) -> pl.DataFrame:
@@ -72,9 +77,71 @@ def case_labels(frame: pl.DataFrame, data: DataConfig, cases: CodeArray) -> pl.D
 
     Returns:
         The label columns, one row per case, in the order of their numbers. Where the images of a
-        case disagree the smallest value in text order stands; `audit` stops on that first.
+        case disagree the smallest value in text order stands; `audit` stops on that first. Then the
+        columns of `class_shares`, whose rows sum to 1, NaN for a case without shares.
     """
-    return pl.DataFrame([_least(frame, name, cases, data) for name in label_columns(data)])
+    least = [_least(frame, name, cases, data) for name in label_columns(data)]
+    if not data.class_shares:
+        return pl.DataFrame(least)
+    columns = list(data.class_shares.values())
+    shares = np.full((int(cases.max()) + 1 if len(cases) else 0, len(columns)), np.nan)
+    shares[cases] = frame.select(_number(name) for name in columns).to_numpy()
+    shares /= shares.sum(axis=1, keepdims=True)
+    of_class = (pl.Series(name, shares[:, place]) for place, name in enumerate(columns))
+    return pl.DataFrame([*least, *of_class])
+
+
+def _number(name: str) -> pl.Expr:
+    """The cells of a column as numbers, NaN where they are empty or are none."""
+    number = label_text(name).cast(pl.Float64, strict=False)
+    return pl.when(number.is_finite()).then(number).fill_null(np.nan).alias(name)
+
+
+def require_class_shares(frame: pl.DataFrame, path: Path, columns: Sequence[str]) -> None:
+    """Check that each row has shares of all classes or of none, and that a case has one set.
+
+    Args:
+        frame: Manifest rows.
+        path: Of the manifest.
+        columns: Of the classes' shares.
+
+    Raises:
+        TableError: Columns are missing, or rows do not keep this; they are named by number.
+    """
+    missing = [name for name in columns if name not in frame.columns]
+    faults = [f"column {listed(missing)} (data.class_shares) is not there"] if missing else []
+    if columns and not missing:
+        text = [label_text(name) for name in columns]
+        numbers = [_number(name) for name in columns]
+        filled = pl.sum_horizontal(cell.is_not_null() for cell in text)
+        wrong = (
+            (
+                "cells that are no number of 0 or more",
+                pl.any_horizontal(
+                    cell.is_not_null() & (number.is_nan() | (number < 0))
+                    for cell, number in zip(text, numbers, strict=True)
+                ),
+            ),
+            (
+                "shares of some classes only (write 0 for the others)",
+                (filled > 0) & (filled < len(columns)),
+            ),
+            ("shares whose sum is 0", (filled == len(columns)) & (pl.sum_horizontal(numbers) == 0)),
+            (
+                "other shares than other images of their case",
+                pl.any_horizontal(
+                    (cell.fill_null("").n_unique() > 1).over("case_id") for cell in text
+                ),
+            ),
+        )
+        for what, holds in wrong:
+            rows = frame.filter(holds)
+            if len(rows):
+                faults.append(
+                    f"columns of data.class_shares hold {what} in {plural(len(rows), 'row')}, "
+                    f"{rows_of(rows)}"
+                )
+    raise_faults(MANIFEST_CONTRACT, path, faults)
 
 
 def _least(frame: pl.DataFrame, name: str, cases: CodeArray, data: DataConfig) -> pl.Series:
@@ -103,7 +170,7 @@ def _states(frame: pl.DataFrame, name: str, data: DataConfig) -> pl.Enum:
 def targets_in_use(
     labels: pl.DataFrame, data: DataConfig, training: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """Targets after the label policy, fractions kept in training cases alone.
+    """Targets after the label policy, fractions and shares of classes in training cases alone.
 
     Elsewhere a cell between 0 and 1 is the majority, 1 above ½ and 0 below it, masked at ½:
     thresholds, calibrators and metrics need one answer a case. What `uncertain: soft(p)` gives is
@@ -118,6 +185,10 @@ def targets_in_use(
         0 to 1, NaN where masked. [N cases, T targets]
     """
     targets = targets_of(labels, data)
+    if data.class_shares:
+        shares = labels.select(data.class_shares[name] for name in data.names).to_numpy()
+        rows = training & ~np.isnan(shares).any(axis=1)
+        targets[rows] = shares[rows]
     for column, name in enumerate(data.names):
         if data.targets[name].fractions == "refuse":
             continue
@@ -128,14 +199,21 @@ def targets_in_use(
     return targets
 
 
-def fraction_notes(frame: pl.DataFrame, data: DataConfig) -> list[str]:
-    """Sentences on the use of label cells between 0 and 1, and on how many have no majority.
+def share_notes(frame: pl.DataFrame, data: DataConfig) -> list[str]:
+    """Sentences on the use of shares of readers, and on how many have no majority.
 
     Args:
         frame: Manifest rows.
         data: Targets and policies.
     """
     notes: list[str] = []
+    if data.class_shares:
+        has_shares = label_text(next(iter(data.class_shares.values()))).is_not_null()
+        count = frame.select(has_shares.sum()).item()
+        notes.append(
+            f"{plural(count, 'row')} of {len(frame):,} have shares of the classes: training cases "
+            f"take these as their target, elsewhere '{data.class_column}' is the truth."
+        )
     for name in data.fractional:
         ties = (label_text(name).cast(pl.Float64) == HALF).alias("ties")
         soft, even = frame.select(is_fraction(name).sum(), ties.sum()).row(0)

@@ -299,9 +299,9 @@ def patient_classes(
 ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """Classes of each patient.
 
-    In a single-label task the targets are the classes. Else there is one for each target, of
-    patients with a case that is positive for it (over ½), and a last one of patients with a case
-    that is positive for none.
+    In a single-label task the targets are the classes; of shares the largest counts. Else there
+    is one for each target, of patients with a case that is positive for it (over ½), and a last
+    one of patients with a case that is positive for none.
 
     Args:
         patient_ids: Names or numbers, of some cases. [N]
@@ -311,7 +311,10 @@ def patient_classes(
     Returns:
         Patients, sorted [P], and a column per class. [P, C]
     """
-    positive = np.nan_to_num(targets) > 0.5
+    shares = np.nan_to_num(targets)
+    positive = shares > 0.5
+    if task == "single-label":  # readers who part may leave no class above ½
+        positive = (shares > 0) & (shares == shares.max(axis=1, keepdims=True))
     none = ~positive.any(axis=1, keepdims=True)
     flags = positive if task == "single-label" else np.hstack([positive, none])
     patients, owner = np.unique(patient_ids, return_inverse=True)

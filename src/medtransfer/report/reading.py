@@ -252,6 +252,12 @@ def _images_text(image: ImageConfig) -> str:
     return f"{image.preparation}, flips: {image.flip}{_augmentation_text(image.augment)}"
 
 
+def _classes_text(study: Study) -> str:
+    """Targets of a single-label task."""
+    shares = "; training cases with shares of readers have these as their targets"
+    return "one class per case" + shares * bool(study.data.class_shares)
+
+
 def _sweep_text(study: Study, runs: pl.DataFrame) -> str:
     """Settings, selection and cost of a sweep."""
     sweep = study.sweep
@@ -284,7 +290,7 @@ def _facts(
     )
     facts = [
         ("Task", f"{study.data.task}, {plural(len(study.data.targets), 'target')}"),
-        ("Label policy", policies if study.data.class_column is None else "one class per case"),
+        ("Label policy", policies if study.data.class_column is None else _classes_text(study)),
         ("Split", _split_text(study)),
         ("Images", _images_text(study.data.image)),
     ]

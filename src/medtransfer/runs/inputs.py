@@ -21,7 +21,7 @@ from medtransfer.data.images.input_spec import InputSpec
 from medtransfer.data.images.pixel_recipe import PixelRecipe
 from medtransfer.data.images.scan import no_progress, scan_images
 from medtransfer.data.images.shards import Codec
-from medtransfer.data.labels import fraction_notes, raw_labels
+from medtransfer.data.labels import raw_labels, require_class_shares, share_notes
 from medtransfer.data.splits import internal_rows, set_outliers_apart
 from medtransfer.errors import ImageError, StudyError, TableError, WeightsError, listed, plural
 from medtransfer.evaluation.comparison.levels.units import require_whole_units
@@ -124,10 +124,10 @@ def read_run_manifest(data: DataConfig, *, images: bool = True) -> Manifest:
             images=images,
         )
     require_whole_units(manifest.frame, data.manifest, data.levels)
+    require_class_shares(manifest.frame, data.manifest, list(data.class_shares.values()))
     _, ages = with_age_groups(manifest.frame, data.attributes)
-    notes = study_notes((*manifest.notes, *ages, *fraction_notes(manifest.frame, data)))
-    manifest = replace(manifest, notes=notes)
-    manifest = set_outliers_apart(manifest, data)
+    notes = study_notes((*manifest.notes, *ages, *share_notes(manifest.frame, data)))
+    manifest = set_outliers_apart(replace(manifest, notes=notes), data)
     return manifest if images else manifest.without_images()
 
 
