@@ -120,9 +120,19 @@ def features(
     as_json: AsJson = False,
 ) -> None:
     """Write the features of a rung's network for every image, as a rung embeddings/NAME."""
+    from medtransfer.cli.bundles.predict import images_display
     from medtransfer.runs.embedded.make import write_features
 
-    written = write_features(rung, manifest, out, weights=weights, image_root=image_root, size=size)
+    with images_display() as progress:
+        written = write_features(
+            rung,
+            manifest,
+            out,
+            weights=weights,
+            image_root=image_root,
+            size=size,
+            progress=progress,
+        )
     if as_json:
         print(json.dumps({**asdict(written), "path": str(written.path)}))
         return

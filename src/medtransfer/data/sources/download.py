@@ -15,8 +15,8 @@ from typing import cast
 import polars as pl
 
 from medtransfer.data.sources.odd_rows import Breaches, OddRows, excess, key_breaches, odd_share
-from medtransfer.data.sources.source import PATH, Download, Source, Table, refuse
-from medtransfer.errors import TableError, listed, suggestion
+from medtransfer.data.sources.source import PATH, PICTURES, Download, Source, Table, refuse
+from medtransfer.errors import TableError, listed, plural, suggestion
 from medtransfer.tables.csv_reader import read_csv
 from medtransfer.tables.schema import ROW
 from medtransfer.tables.values.personal_columns import listed_columns
@@ -77,7 +77,7 @@ def open_download(source: Source, folder: Path, options: Mapping[str, str]) -> D
         tables=tables,
         options=options,
         left_out=left_out,
-        notes=tuple(note for one in opened for note in one.notes),
+        notes=(*hidden_note(folder), *(note for one in opened for note in one.notes)),
     )
 
 
@@ -91,6 +91,27 @@ def list_files(folder: Path) -> pl.DataFrame:
         faults.extend(start + name for name in names if not name.startswith("."))
     readable = [os.fsencode(name).decode("utf-8", "replace") for name in faults]
     return pl.DataFrame({PATH: readable}, schema={PATH: pl.String}).sort(PATH)
+
+
+def hidden_note(folder: Path) -> list[str]:
+    """A sentence on images below a folder that are not listed, since they are hidden.
+
+    What a Mac leaves beside each file (``._name``, ``__MACOSX``) is no image.
+    """
+    count = 0
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith("__MACOSX")]
+        below = Path(place).relative_to(folder).parts
+        is_hidden = any(part.startswith(".") for part in below)
+        count += sum(
+            (is_hidden or name.startswith("."))
+            and not name.startswith("._")
+            and name.lower().endswith(PICTURES)
+            for name in names
+        )
+    if not count:
+        return []
+    return [f"{plural(count, 'image')} in folders or files whose name begins with a dot: left out."]
 
 
 def _find(table: Table, files: pl.DataFrame) -> str | None:

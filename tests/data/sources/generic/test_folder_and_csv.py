@@ -35,6 +35,15 @@ def test_class_folders_alone_are_read(tmp_path: Path) -> None:
     assert "1 image outside a class folder: left out." in found.notes
 
 
+def test_hidden_images_are_counted_and_what_a_mac_leaves_is_not(tmp_path: Path) -> None:
+    for name in ("cat/a.png", "dog/b.png", ".old/cat/c.png", "cat/.d.jpg", "cat/._a.png"):
+        picture(tmp_path / name)
+    picture(tmp_path / "__MACOSX" / "cat" / "a.png")
+    found = read_source(FOLDER, tmp_path)
+    assert found.frame["image_id"].to_list() == ["cat/a", "dog/b"]
+    assert "2 images in folders or files whose name begins with a dot: left out." in found.notes
+
+
 def test_folders_that_differ_by_case_or_blanks_are_one_class(tmp_path: Path) -> None:
     for number, name in enumerate(
         ("Mel/a.png", "Mel/b.png", "mel/c.png", "mel /d.png", "nv /e.png")
