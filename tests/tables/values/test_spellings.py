@@ -133,6 +133,8 @@ def test_other_dashes_and_underscores_are_one_spelling() -> None:
         (["1.23E+15", "7"], [True, False]),
         (["1234567890123450", "1234567890123460", "12"], [True, True, False]),
         (["1234567890123450", "1234567890123461"], [False, False]),
+        (["1234567890123450", "1234567890123450", "12"], [False, False, False]),  # one id
+        (["123456789012345000", "12"], [True, False]),
         (["123456789012345", "10"], [False, False]),
     ],
 )

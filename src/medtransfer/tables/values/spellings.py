@@ -13,6 +13,8 @@ from medtransfer.tables.values.personal import quotable
 
 SCIENTIFIC = r"^\d(?:[.,]\d+)?[Ee]\+?\d{2,}$"
 """A long number after a spreadsheet has opened it: its last figures are lost."""
+KEPT_FIGURES = 15
+"""Figures of a number that a spreadsheet keeps."""
 MAX_VALUES = 1000
 """A column with more values is not one of classes or groups, and is left as it stands."""
 
@@ -164,11 +166,14 @@ def plain_id(column: str) -> pl.Expr:
 def is_rounded_id(column: str) -> pl.Expr:
     """True for ids that a spreadsheet has rounded: ``1.23E+15``, or long numbers that all end in 0.
 
-    It keeps 15 figures of a number and writes 0 for the others.
+    It keeps 15 figures of a number and writes 0 for the others. A single such zero is there by
+    chance in one true id of ten, and says nothing.
     """
     is_long = pl.col(column).str.contains(r"^[1-9]\d{15,}$")
     ends = pl.col(column).str.contains(r"^[1-9]\d{14}0+$")
-    return pl.col(column).str.contains(SCIENTIFIC) | (ends & (ends | ~is_long).all())
+    zeros = (pl.col(column).filter(is_long).unique().str.len_chars() - KEPT_FIGURES).sum()
+    of_all = ends & (ends | ~is_long).all() & (zeros >= 2)
+    return pl.col(column).str.contains(SCIENTIFIC) | of_all
 
 
 def twin_faults(frame: pl.DataFrame) -> list[str]:
