@@ -174,10 +174,17 @@ def test_all_that_is_wrong_is_said_at_once(parent: Bundle, south: Path, tmp_path
             patients=20,
             curves=tmp_path / "adapt.txt",
         )
+    read: list[int] = []
     with pytest.raises(ConfigError, match=r"79 to fit on .* 80 patients of south .*: 2 to 78"):
         adapt_bundle(
-            parent.path, south, tmp_path / "n.medt", arm="probe", patients=79, evaluation=QUICK
+            parent.path,
+            south,
+            tmp_path / "n.medt",
+            arm="probe",
+            patients=79,
+            on_progress=lambda done, _total: read.append(done),
         )
+    assert not read  # it is refused before an image is predicted
     training = handmade_facts().training
     of_two = handmade_facts(
         members=2, training=type(training)(**{**vars(training), "run_ids": ("a" * 12, "b" * 12)})

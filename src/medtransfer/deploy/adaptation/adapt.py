@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -11,6 +12,7 @@ from medtransfer.data.images.scan import Progress, no_progress
 from medtransfer.deploy.adaptation.child import child_facts
 from medtransfer.deploy.adaptation.local_curve import curve_lines, hospital_curve
 from medtransfer.deploy.adaptation.local_probe import fit_hospital_probe
+from medtransfer.deploy.adaptation.patients import require_patients
 from medtransfer.deploy.adaptation.probed_bundle import probed_entries
 from medtransfer.deploy.bundle.card import bundle_card
 from medtransfer.deploy.bundle.fits import carried_fit
@@ -18,7 +20,11 @@ from medtransfer.deploy.bundle.reader import CARD, FACTS, SUFFIX, Bundle, write_
 from medtransfer.deploy.inference.model import BundleModel, load_bundle
 from medtransfer.deploy.validation.config import ValidationConfig
 from medtransfer.deploy.validation.from_predictions import Recalibration, recalibrate
-from medtransfer.deploy.validation.labelled_cases import LabelledScores, score_labelled
+from medtransfer.deploy.validation.labelled_cases import (
+    LabelledScores,
+    accept_any,
+    score_labelled,
+)
 from medtransfer.deploy.validation.local_network import LocalNetwork, local_network
 from medtransfer.deploy.validation.validate import bundle_evaluation, home_predictions
 from medtransfer.deploy.validation.words import decisions_line
@@ -128,6 +134,7 @@ def adapt_bundle(
         values=values,
         on_progress=on_progress,
         with_features=has_curve and model.facts.members == 1,
+        check=partial(require_patients, chosen, asked=patients) if chosen == PROBE else accept_any,
     )
     network = local_network(
         home_predictions(model.bundle),

@@ -4,24 +4,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from medtransfer.deploy.adaptation.patients import divide_patients
 from medtransfer.deploy.validation.from_predictions import Recalibration
 from medtransfer.deploy.validation.local_network import LocalNetwork
-from medtransfer.errors import ConfigError, plural
 from medtransfer.evaluation.comparison.adaptation.adapted_run import AdaptedRun
-from medtransfer.evaluation.comparison.adaptation.config import AdaptConfig
-from medtransfer.evaluation.comparison.adaptation.hospital_division import Division, divide
+from medtransfer.evaluation.comparison.adaptation.hospital_division import Division
 from medtransfer.evaluation.comparison.adaptation.probed_run import (
     PROBE,
     LocalProbes,
     local_probes,
     run_with_probes,
 )
-from medtransfer.evaluation.scoring.run import WHOLE_CASE, RunArrays
-from medtransfer.metrics.kernels.sums import Flags, Floats
+from medtransfer.evaluation.scoring.run import WHOLE_CASE
+from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.posthoc.adaptation.home_features import HomeFeatures, Vectors
-
-MIN_PATIENTS = 2
-"""Patients to fit on, and to judge by, at least."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,25 +104,8 @@ def fit_hospital_probe(
         ConfigError: There are not so many patients.
     """
     run = network.run
-    labelled = network.cases & _labelled(run)
-    total = run.patients(labelled)
-    most = total - MIN_PATIENTS
-    if most < MIN_PATIENTS or (patients is not None and not MIN_PATIENTS <= patients <= most):
-        asked = "" if patients is None else f"{patients} to fit on are asked for, and "
-        allowed = f" (allowed: {MIN_PATIENTS} to {most})" if most >= MIN_PATIENTS else ""
-        raise ConfigError(
-            f"The probe is judged on patients that it was not fitted on: {asked}"
-            f"{plural(total, 'patient')} of {network.hospital} have a label{allowed}."
-        )
-    share = 0.5 if patients is None else patients / total
-    settings = AdaptConfig(pool=share, seed=seed, draws=1)
-    division = divide(run, network.hospital, labelled, settings, None)
+    division = divide_patients(network, PROBE, seed, patients)
     values = features.of(run.frame["case_id"].to_numpy().astype(np.str_))
     probes = local_probes(run, values, division.pool, seed)
     adapted = run_with_probes(run, network.fit, values, probes)
     return HospitalProbe(network, values, division, probes, adapted)
-
-
-def _labelled(run: RunArrays) -> Flags:
-    """Cases with a label of any target. [N]"""
-    return np.any([run.labelled(number) for number in run.numbers()], axis=0)
