@@ -9,7 +9,8 @@ from tests.deploy.validation.test_validate_bundle import QUICK, hospital_manifes
 from typer.testing import CliRunner
 
 from medtransfer.cli.main import app
-from medtransfer.deploy.adaptation.adapt import AdaptedBundle, adapt_bundle
+from medtransfer.deploy.adaptation.adapt import adapt_bundle
+from medtransfer.deploy.adaptation.adapted_bundle import AdaptedBundle
 from medtransfer.deploy.bundle.fits import carried_fit
 from medtransfer.deploy.bundle.reader import Bundle, read_bundle
 from medtransfer.deploy.inference.model import load_bundle

@@ -12,7 +12,8 @@ from tests.deploy.handmade import facts as handmade_facts
 from tests.deploy.handmade import write_by_hand
 from tests.deploy.validation.test_validate_bundle import QUICK, hospital_manifest
 
-from medtransfer.deploy.adaptation.adapt import AdaptedBundle, adapt_bundle, adaptation_text
+from medtransfer.deploy.adaptation.adapt import adapt_bundle
+from medtransfer.deploy.adaptation.adapted_bundle import AdaptedBundle, adaptation_text
 from medtransfer.deploy.bundle.export import ExportOptions, export_bundle
 from medtransfer.deploy.bundle.reader import Bundle
 from medtransfer.deploy.inference.model import load_bundle

@@ -27,23 +27,31 @@ EXIT_REFUSED = 1
 
 
 @contextmanager
-def images_display() -> Generator["Progress"]:
-    """Callback that shows the number of predicted images, and the time left."""
+def images_display(unit: str = "images") -> Generator["Progress"]:
+    """Callback that shows the number of predicted images, and the time left.
+
+    Args:
+        unit: Noun for what is counted.
+    """
     import time
 
     from medtransfer.cli.display import LINE_SECONDS, duration
 
     begun = last = time.monotonic()
+    first: int | None = None
     live = sys.stderr.isatty()
 
     def report(done: int, total: int) -> None:
-        nonlocal last
+        nonlocal begun, first, last
         now = time.monotonic()
+        if first is None:  # what a stopped call did before, or what came before the first, is free
+            begun, first = (now, done) if unit != "images" else (begun, 0)
         if done < total and now - last < (0.5 if live else LINE_SECONDS):
             return
         last = now
-        left = (now - begun) / done * (total - done) if done else None
-        text = f"{done:,} of {total:,} images; {duration(left)} left"
+        since = done - first
+        left = (now - begun) / since * (total - done) if since else None
+        text = f"{done:,} of {total:,} {unit}; {duration(left)} left"
         print(text.ljust(60), end="\r" if live else "\n", file=sys.stderr, flush=True)
 
     yield report

@@ -101,14 +101,15 @@ def adapt(
         str,
         typer.Option(
             help="Way to adapt: threshold, intercept, platt, temperature, isotonic, prevalence, or "
-            "the one of these that cross-validation selects; or probe, a new linear head."
+            "the one of these that cross-validation selects; or probe, a new linear head; or "
+            "sequential, the training of the network goes on."
         ),
     ] = "selected",
     patients: Annotated[
         int | None,
         typer.Option(
             min=2,
-            help="Labelled patients to fit the probe on; half by default. The others judge it.",
+            help="Labelled patients for probe and sequential; half by default. The others judge.",
             show_default=False,
         ),
     ] = None,
@@ -124,12 +125,13 @@ def adapt(
     values: Values = None,
     trusted: Trusted = None,
 ) -> None:
-    """Adapt a bundle to a hospital, into a new bundle; its features stay as they are."""
-    from medtransfer.deploy.adaptation.adapt import adapt_bundle, adaptation_text
+    """Adapt a bundle to a hospital, into a new bundle; a stopped training resumes."""
+    from medtransfer.deploy.adaptation.adapt import adapt_bundle
+    from medtransfer.deploy.adaptation.adapted_bundle import adaptation_text
     from medtransfer.deploy.inference.model import load_bundle
     from medtransfer.tables.values.value_map import read_value_map
 
-    with images_display() as on_progress:
+    with images_display() as on_progress, images_display("training steps") as on_training:
         adapted = adapt_bundle(
             load_bundle(bundle, trusted=trusted or ()),
             manifest,
@@ -141,5 +143,6 @@ def adapt(
             image_root=image_root,
             values=read_value_map(values or []),
             on_progress=on_progress,
+            on_training=on_training,
         )
     print(adaptation_text(adapted))

@@ -1,12 +1,15 @@
 """Patients of a hospital that a network is adapted with, and those that judge it."""
 
+from dataclasses import replace
+
 import numpy as np
+import polars as pl
 
 from medtransfer.deploy.validation.local_network import LocalNetwork
 from medtransfer.errors import ConfigError, plural
 from medtransfer.evaluation.comparison.adaptation.config import AdaptConfig
 from medtransfer.evaluation.comparison.adaptation.hospital_division import Division, divide
-from medtransfer.evaluation.scoring.run import RunArrays
+from medtransfer.evaluation.scoring.run import RunArrays, run_arrays
 from medtransfer.metrics.kernels.sums import Flags
 from medtransfer.posthoc.adaptation.arms import NetworkArm, TrainedArm
 
@@ -60,9 +63,28 @@ def divide_patients(
     cases = network.cases & labelled_cases(run)
     total = run.patients(cases)
     require_patients(arm, network.hospital, total, patients)
-    share = 0.5 if patients is None else patients / total
-    settings = AdaptConfig(pool=share, seed=seed, draws=1)
+    settings = AdaptConfig(pool=fitted_share(total, patients), seed=seed, draws=1)
     return divide(run, network.hospital, cases, settings, None)
+
+
+def fitted_share(total: int, patients: int | None) -> float:
+    """Share of the labelled patients that is fitted on: over 0 and under 1.
+
+    Args:
+        total: Labelled patients.
+        patients: To fit on, about; half of them by default.
+    """
+    return 0.5 if patients is None else patients / total
+
+
+def labelled_network(network: LocalNetwork) -> LocalNetwork:
+    """The network without the hospital's cases that have no label."""
+    run = network.run
+    kept = run.frame.filter(pl.Series(~network.cases | labelled_cases(run)))["case_id"]
+    if len(kept) == len(run.frame):
+        return network
+    frame = network.frame.filter(pl.col("case_id").is_in(kept.implode()))
+    return replace(network, frame=frame, run=run_arrays(frame, run.task))
 
 
 def labelled_cases(run: RunArrays) -> Flags:

@@ -13,7 +13,16 @@ import numpy as np
 import polars as pl
 import safetensors.numpy
 
-from medtransfer.deploy.adaptation.child import promises_of, without_levels
+from medtransfer.deploy.adaptation.child import (
+    promises_of,
+    remaining_deferral,
+    without_levels,
+)
+from medtransfer.deploy.adaptation.joined_training import (
+    JoinedPatients,
+    joined_digests,
+    joined_facts,
+)
 from medtransfer.deploy.adaptation.local_probe import HospitalProbe
 from medtransfer.deploy.bundle.card import bundle_card
 from medtransfer.deploy.bundle.facts.targets import TargetFacts
@@ -33,15 +42,8 @@ from medtransfer.deploy.bundle.reader import (
     promised_frame,
     weights_name,
 )
-from medtransfer.deploy.bundle.schema import BundleFacts, DeferralRule, TrainingFacts
-from medtransfer.deploy.bundle.training_digests import (
-    DIGEST_BYTES,
-    digest_table,
-    image_digests,
-    patient_digests,
-)
+from medtransfer.deploy.bundle.schema import BundleFacts
 from medtransfer.deploy.inference.sources import CaseSource
-from medtransfer.deploy.validation.overlap import content_digests
 from medtransfer.errors import BundleError, listed, plural
 from medtransfer.evaluation.comparison.adaptation.adapted_run import AdaptedTarget
 from medtransfer.evaluation.comparison.adaptation.probed_run import PROBE
@@ -84,8 +86,8 @@ def probed_entries(
         targets=targets,
         case=case,
         detectors=tuple(kept),
-        deferral=_deferral(facts.deferral, targets if case is None else (case,)),
-        training=_training(facts, probe),
+        deferral=remaining_deferral(facts.deferral, targets if case is None else (case,)),
+        training=joined_facts(facts.training, _joined(probe)),
         parent=bundle.digest,
         changes=(*facts.changes, *changes),
         onnx=None,
@@ -103,7 +105,7 @@ def probed_entries(
         weights_name(0): _with_heads(bundle, probe),
         detectors_name(0): array_bytes(_kept_arrays(bundle.detectors(0), names)),
         PROMISED: array_bytes(vars(promised)),
-        TRAINING: _training_entry(bundle, probe, source),
+        TRAINING: joined_digests(bundle, _fitted(probe), source),
         CARD: bundle_card(child).encode(),
     }
     return child, entries, changes
@@ -149,24 +151,15 @@ def _without_fits(target: TargetFacts, reason: str) -> TargetFacts:
     )
 
 
-def _deferral(rule: DeferralRule, targets: Sequence[TargetFacts]) -> DeferralRule:
-    """The rule without prediction sets where none is left that could defer."""
-    methods = {record.method for target in targets for record in target.sets}
-    return rule if rule.set_method in methods else replace(rule, set_method=None)
+def _fitted(probe: HospitalProbe) -> set[str]:
+    """Ids of the cases that the heads were fitted on."""
+    rows = probe.network.run.frame.filter(pl.Series(probe.division.pool))
+    return set(rows["case_id"].to_list())
 
 
-def _training(facts: BundleFacts, probe: HospitalProbe) -> TrainingFacts:
-    training, hospital = facts.training, probe.network.hospital
+def _joined(probe: HospitalProbe) -> JoinedPatients:
     cases, patients = int(probe.division.pool.sum()), probe.patients
-    return replace(
-        training,
-        cohorts=tuple(dict.fromkeys((*training.cohorts, hospital))),
-        test_cohorts=(hospital,),
-        train_cases=training.train_cases + cases,
-        train_patients=training.train_patients + patients,
-        tune_cases=cases,
-        tune_patients=patients,
-    )
+    return JoinedPatients(probe.network.hospital, cases, patients, cases, patients)
 
 
 def _changes(facts: BundleFacts, probe: HospitalProbe) -> tuple[str, ...]:
@@ -229,22 +222,3 @@ def _kept_arrays(arrays: NumpyArrays, names: Sequence[str]) -> NumpyArrays:
     """Statistics of the detectors that are kept."""
     groups = {"gaussians": set(names) & set(GAUSSIAN), "principal": set(names) - set(GAUSSIAN)}
     return {name: array for name, array in arrays.items() if groups.get(name.partition(".")[0])}
-
-
-def _training_entry(bundle: Bundle, probe: HospitalProbe, source: CaseSource) -> bytes:
-    """Digests of the training, with those of the patients that the heads were fitted on."""
-    digests, pool = bundle.training_digests, probe.division.pool
-    fitted = set(probe.network.run.frame.filter(pl.Series(pool))["case_id"].to_list())
-    cases = [place for place, case in enumerate(source.cases) if case.case_id in fitted]
-    contents = {content for _, content in content_digests(source, cases)}
-    tables = {"images": [*_rows(digests.images), *image_digests(contents, digests.salt)]}
-    if digests.patients is not None:
-        patients = sorted({source.cases[place].patient_id for place in cases})
-        added = patient_digests(patients, digests.salt)
-        tables["patients"] = [*_rows(digests.patients), *added]
-    return array_bytes({name: digest_table(rows) for name, rows in tables.items()})
-
-
-def _rows(table: np.ndarray) -> list[bytes]:
-    content = table.tobytes()
-    return [content[at : at + DIGEST_BYTES] for at in range(0, len(content), DIGEST_BYTES)]
