@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from scipy.special import expit
-from tests.deploy.validation.test_validate_bundle import QUICK, hospital_manifest
+from tests.deploy.validation.test_validate_bundle import QUICK
 from typer.testing import CliRunner
 
 from medtransfer.cli.main import app
@@ -16,11 +16,6 @@ from medtransfer.deploy.bundle.reader import Bundle, read_bundle
 from medtransfer.deploy.inference.model import load_bundle
 from medtransfer.deploy.validation.labelled_cases import score_labelled
 from medtransfer.errors import ConfigError
-
-
-@pytest.fixture(scope="module")
-def south(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return hospital_manifest(tmp_path_factory.mktemp("south"), 80)
 
 
 @pytest.fixture(scope="module")

@@ -58,16 +58,16 @@ def adapt_bundle(
 
     An arm that changes probabilities or thresholds is fitted on all of the hospital's cases; the
     numbers that the new bundle promises for this hospital are of the same arm fitted on half of the
-    patients and measured on the others. `probe`, a new head, and `sequential`, a training of the
-    whole network, are fitted on `patients` of them, and the others judge the very network that is
+    patients and measured on the others. `probe`, a new head, and `sequential`, further training of
+    the network, are fitted on `patients` of them, and the others judge the very network that is
     in the new bundle. A stopped `sequential` goes on with the same call.
 
     Args:
         bundle: From `load_bundle`, or its path.
         manifest: Manifest of the hospital's images, with the bundle's targets.
         out: Bundle to write; its name ends in ``.medt``.
-        arm: A way to adapt, `probe` for a new linear head, `sequential` for a training that goes
-            on, or `selected` by cross-validation.
+        arm: A way to adapt, `probe` for a new linear head, `sequential` for further training,
+            or `selected` by cross-validation.
         cohort: Hospital to take, if the manifest has several.
         image_root: Folder that `path` cells are relative to; the manifest's own by default.
         values: Values to read in place of others, by column: ``{"sex": {"w": "F", "m": "M"}}``.
@@ -98,7 +98,7 @@ def adapt_bundle(
         image_root=image_root,
         values=values,
         on_progress=on_progress,
-        with_features=(chosen == PROBE or curves is not None) and model.facts.members == 1,
+        with_features=chosen == PROBE or curves is not None,
         check=_patient_check(chosen, patients),
     )
     network = local_network(
@@ -159,11 +159,6 @@ def _require_possible(
         )
     if arm == SEQUENTIAL and model.runtime != "torch":
         faults.append(f"--arm {SEQUENTIAL} trains in torch: leave runtime='{model.runtime}' out")
-    if arm == PROBE and model.facts.members > 1:
-        faults.append(
-            f"--arm {PROBE} is for a bundle of one network, and this one has "
-            f"{model.facts.members}: export one of its runs (export --run)"
-        )
     if faults:
         raise ConfigError(fault_list("The bundle cannot be adapted so", faults))
 

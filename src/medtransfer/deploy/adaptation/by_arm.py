@@ -132,7 +132,7 @@ def probed_bundle(adaptation: Adaptation) -> AdaptedBundle:
         ConfigError: A head can be fitted for no target.
     """
     network, labelled = adaptation.network, adaptation.labelled
-    if labelled.features is None:
+    if not labelled.features:
         raise ConfigError(f"The arm '{PROBE}' cannot be fitted: {NO_FEATURES}.")
     curve = _untrained_curve(adaptation, alone=adaptation.curves is None)
     probe = fit_hospital_probe(

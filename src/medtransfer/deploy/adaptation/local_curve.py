@@ -21,14 +21,14 @@ Curves = Mapping[ArmKey, ArmCurve]
 
 
 def hospital_curves(
-    network: LocalNetwork, config: AdaptConfig, features: HomeFeatures | None
+    network: LocalNetwork, config: AdaptConfig, features: Sequence[HomeFeatures]
 ) -> Curves:
     """Measure every arm that trains no network at a hospital, as a study does.
 
     Args:
         network: Predictions of the bundle at home and at the hospital.
         config: Arms, numbers of patients, draws.
-        features: Of the hospital's cases, for `probe`; None if there are none.
+        features: Of the hospital's cases by each network, for `probe`; none without them.
     """
     measured = arm_curves(
         network.frame,

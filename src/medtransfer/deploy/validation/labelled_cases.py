@@ -43,7 +43,7 @@ class LabelledScores:
         refused: `case_id`, `image` and `reason` of every image that could not be used.
         notes: What was found, left out and assumed, in sentences.
         source: The cases with their images, also those that were left out.
-        features: Seen by the first network's head, if they were asked for.
+        features: Seen by the head of each network, in order; none if they were not asked for.
     """
 
     scores: pl.DataFrame
@@ -51,7 +51,7 @@ class LabelledScores:
     refused: pl.DataFrame
     notes: tuple[str, ...]
     source: CaseSource
-    features: HomeFeatures | None = None
+    features: tuple[HomeFeatures, ...] = ()
 
 
 def score_labelled(
@@ -76,7 +76,7 @@ def score_labelled(
         image_root: Folder that `path` cells are relative to; the manifest's own by default.
         values: Values to read in place of others, by column: ``{"sex": {"w": "F", "m": "M"}}``.
         on_progress: Called with the numbers of images done and to do.
-        with_features: True to keep what the first network's head sees of each case.
+        with_features: True to keep what the head of each network sees of each case.
         check: Called before any image is read, and again without patients that were trained on.
 
     Raises:

@@ -41,7 +41,7 @@ MEANINGS: dict[AnyArm, str] = {
     "probe": "a new linear head is fitted on the network's features",
 }
 TRAINED_MEANINGS: dict[TrainedArm, str] = {
-    "sequential": "the training of the network goes on",
+    "sequential": "the network is trained further",
     "shifted-only": "a network is trained from the rung's weights",
 }
 MIN_ISOTONIC = 50

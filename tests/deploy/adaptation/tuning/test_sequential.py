@@ -1,25 +1,24 @@
-"""A bundle whose training goes on at a hospital: who trains it, who judges it, and what resumes."""
+"""A bundle trained further at a hospital: who trains it, who judges it, and what resumes."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from scipy.special import expit
 from tests.deploy.handmade import facts as handmade_facts
 from tests.deploy.handmade import write_by_hand
-from tests.deploy.validation.test_validate_bundle import QUICK, hospital_manifest
+from tests.deploy.validation.test_validate_bundle import QUICK
 
 from medtransfer.deploy.adaptation.adapt import adapt_bundle
 from medtransfer.deploy.adaptation.adapted_bundle import AdaptedBundle, adaptation_text
 from medtransfer.deploy.adaptation.tuning import rule
-from medtransfer.deploy.bundle.export import export_bundle
 from medtransfer.deploy.bundle.reader import Bundle
 from medtransfer.deploy.inference.model import load_bundle
 from medtransfer.errors import ConfigError
 from medtransfer.evaluation.comparison.adaptation.table import read_adapt_table
 from medtransfer.interruption import StopRequested
-from medtransfer.runs.folders import StudyFolder
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -29,11 +28,6 @@ def few_steps() -> Iterator[None]:
         for name, value in (("BATCH_SIZE", 8), ("MIN_STEPS", 4), ("MAX_STEPS", 4), ("CHECKS", 2)):
             patch.setattr(rule, name, value)
         yield
-
-
-@pytest.fixture(scope="module")
-def south(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return hospital_manifest(tmp_path_factory.mktemp("south"), 80)
 
 
 @pytest.fixture(scope="module")
@@ -56,9 +50,7 @@ def test_the_new_bundle_says_who_trained_it_and_who_was_held_back(
     facts = tuned.bundle.facts
     assert facts.parent == bundle.digest
     assert tuned.arms == {"malignant": "sequential"}
-    assert (
-        "sequential (the training of the network goes on) with 50 patients of" in facts.changes[0]
-    )
+    assert "sequential (the network is trained further) with 50 patients of" in facts.changes[0]
     assert "35 trained it, 15 were held back and selected step" in facts.changes[0]
     assert facts.training.tune_patients == 15
     assert facts.training.test_cohorts == ("south",)
@@ -74,9 +66,9 @@ def test_it_predicts_what_was_measured_on_the_others(tuned: AdaptedBundle, south
     known = tuned.bundle.training_digests.known_patients(frame["patient_id"].to_list())
     assert known is not None
     assert known.sum() == 50
-    others = np.sort(frame.filter(~known)["logit_malignant"].to_numpy())
+    others = np.sort(frame.filter(pl.Series(~known))["logit_malignant"].to_numpy())
     np.testing.assert_allclose(np.sort(promised.logits[0, promised.is_test, 0]), others, atol=1e-4)
-    scores = np.sort(frame.filter(~known)["ood_mahalanobis"].to_numpy())
+    scores = np.sort(frame.filter(pl.Series(~known))["ood_mahalanobis"].to_numpy())
     np.testing.assert_allclose(np.sort(promised.ood[promised.is_test, 0]), scores, rtol=1e-3)
 
 
@@ -135,13 +127,10 @@ def test_a_stopped_training_goes_on_and_ends_in_the_same_bytes(
 
 
 def test_every_network_of_an_ensemble_is_tuned(
-    finished: StudyFolder, south: Path, tmp_path: Path
+    ensemble: Bundle, south: Path, tmp_path: Path
 ) -> None:
-    parent = export_bundle(
-        finished, tmp_path / "two.medt", rung="imagenet/effnet-lite0", ensemble=True
-    )
     made = adapt_bundle(
-        parent.path, south, tmp_path / "t.medt", arm="sequential", patients=40, evaluation=QUICK
+        ensemble.path, south, tmp_path / "t.medt", arm="sequential", patients=40, evaluation=QUICK
     )
     assert made.bundle.promised.logits.shape[0] == 2
     assert made.bundle.weights(0) != made.bundle.weights(1)
@@ -149,7 +138,7 @@ def test_every_network_of_an_ensemble_is_tuned(
     known = made.bundle.training_digests.known_patients(frame["patient_id"].to_list())
     assert known is not None
     mean = expit(made.bundle.promised.logits[:, made.bundle.promised.is_test, 0]).mean(axis=0)
-    others = expit(frame.filter(~known)["logit_malignant"].to_numpy())
+    others = expit(frame.filter(pl.Series(~known))["logit_malignant"].to_numpy())
     np.testing.assert_allclose(np.sort(mean), np.sort(others), atol=1e-4)
 
 

@@ -143,6 +143,8 @@ class Tuning:
         device = pick_device(training)
         classifier = bundled_classifier(self._model.bundle, member, device)
         classifier.requires_grad_(requires_grad=True)
+        # running statistics would be those of crops of a few patients
+        classifier.freeze_batch_norm(classifier.backbone.modules())
         folder = self._work.run(draw.patients, member)
         encoding = encodings_of(facts.clinical, facts.members)[member]
         before = self._done

@@ -1,4 +1,4 @@
-"""Arm `sequential` of a bundle: its training goes on with some patients of a hospital."""
+"""Arm `sequential` of a bundle: further training with some patients of a hospital."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
