@@ -13,18 +13,22 @@ from tests.deploy.validation.test_validate_bundle import QUICK
 
 from medtransfer.deploy.adaptation.adapt import adapt_bundle
 from medtransfer.deploy.adaptation.adapted_bundle import AdaptedBundle, adaptation_text
+from medtransfer.deploy.adaptation.by_arm import Adaptation
 from medtransfer.deploy.adaptation.tuning import rule
 from medtransfer.deploy.bundle.reader import Bundle
 from medtransfer.deploy.inference.model import load_bundle
 from medtransfer.errors import ConfigError
+from medtransfer.evaluation.comparison.adaptation.config import AdaptConfig
 from medtransfer.evaluation.comparison.adaptation.table import read_adapt_table
 from medtransfer.interruption import StopRequested
 
 
 @pytest.fixture(scope="module", autouse=True)
 def few_steps() -> Iterator[None]:
-    """Four steps of eight cases, so that no test waits for a network."""
+    """Four steps of eight cases and curves of two arms, so that no test waits for them."""
+    few = AdaptConfig(arms=("carried", "platt"), draws=2)
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Adaptation, "settings", few)
         for name, value in (("BATCH_SIZE", 8), ("MIN_STEPS", 4), ("MAX_STEPS", 4), ("CHECKS", 2)):
             patch.setattr(rule, name, value)
         yield
@@ -84,7 +88,7 @@ def test_thresholds_are_of_the_patients_held_back_alone(tuned: AdaptedBundle) ->
 
 def test_the_curve_is_of_nested_patients_on_the_same_others(tuned: AdaptedBundle) -> None:
     table = read_adapt_table(tuned.bundle.path.parent / "adapt.parquet")
-    assert {"carried", "platt", "probe", "sequential", "selected"} <= set(table["arm"])
+    assert {"carried", "platt", "sequential", "selected"} <= set(table["arm"])
     rows = table.filter(arm="sequential", metric="auroc")
     assert rows["patients"].to_list() == [25, 50]
     assert rows["draws"].to_list() == [1, 1]
