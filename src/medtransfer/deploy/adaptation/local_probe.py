@@ -14,9 +14,9 @@ from medtransfer.evaluation.comparison.adaptation.probed_run import (
     PROBE,
     LocalProbes,
     MemberVectors,
-    has_features,
     local_probes,
     run_with_probes,
+    with_all_features,
 )
 from medtransfer.evaluation.scoring.run import WHOLE_CASE
 from medtransfer.metrics.kernels.sums import Floats
@@ -68,7 +68,7 @@ class HospitalProbe:
         run, pool = self.network.run, self.division.pool
         table = self.network.frame.filter(member=member).sort("case_id")
         logits = table.select(f"logit_{name}" for name in run.names).to_numpy().astype(np.float64)
-        seen = has_features(self.features)
+        seen = with_all_features(self.features)
         for number, probes in self.probes.items():
             if isinstance(probes, str):
                 continue

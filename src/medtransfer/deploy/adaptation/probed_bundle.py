@@ -46,7 +46,7 @@ from medtransfer.deploy.bundle.schema import BundleFacts
 from medtransfer.deploy.inference.sources import CaseSource
 from medtransfer.errors import BundleError, listed, plural
 from medtransfer.evaluation.comparison.adaptation.adapted_run import AdaptedTarget
-from medtransfer.evaluation.comparison.adaptation.probed_run import PROBE, has_features
+from medtransfer.evaluation.comparison.adaptation.probed_run import PROBE, with_all_features
 from medtransfer.evaluation.scoring.run import WHOLE_CASE, run_arrays
 from medtransfer.posthoc.adaptation.arms import MEANINGS
 
@@ -191,7 +191,7 @@ def _changes(facts: BundleFacts, probe: HospitalProbe) -> tuple[str, ...]:
 def _hospital_frame(probe: HospitalProbe) -> pl.DataFrame:
     """The hospital's labelled cases under the new heads: `tune` what they were fitted on."""
     run, division = probe.network.run, probe.division
-    kept = pl.Series((division.pool | division.test) & has_features(probe.features))
+    kept = pl.Series((division.pool | division.test) & with_all_features(probe.features))
     members: list[pl.DataFrame] = []
     for member in range(run.members):
         logits = probe.held_out_logits(member)

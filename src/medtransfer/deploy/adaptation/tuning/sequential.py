@@ -161,7 +161,14 @@ def tune_at_hospital(
         evaluation=network.evaluation,
         left_out=(),
     )
-    return SequentialArm(network, division, draws, networks, tuned, work)
+    return SequentialArm(
+        carried=network,
+        division=division,
+        draws=draws,
+        networks=networks,
+        network=tuned,
+        work=work,
+    )
 
 
 def _made_from(

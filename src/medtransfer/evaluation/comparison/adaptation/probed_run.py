@@ -88,7 +88,7 @@ def _local_probe(
     """Probes of a target, or of the classes, of each network; the reason if there is none."""
     if not features:
         return NO_FEATURES
-    usable = rows & run.labelled(target) & has_features(features)
+    usable = rows & run.labelled(target) & with_all_features(features)
     cases = LocalCases(run.truth(target)[usable], run.scores(target)[usable], run.patient[usable])
     probes: list[LocalProbe] = []
     for of_member in features:
@@ -99,7 +99,7 @@ def _local_probe(
     return tuple(probes)
 
 
-def has_features(features: MemberVectors) -> Flags:
+def with_all_features(features: MemberVectors) -> Flags:
     """Cases that every network has features of. [N]"""
     return np.all([np.isfinite(of_member).all(axis=1) for of_member in features], axis=0)
 
@@ -128,9 +128,9 @@ def _adapted(
         thresholds, missing = of_target.thresholds, of_target.missing
         return AdaptedTarget(unfitted, home, thresholds, missing, on_network=True)
     scores = home.logits(run.scores(scored)).copy()
-    usable = has_features(features)
+    usable = with_all_features(features)
     scores[usable] = _averaged(
-        [probe.head.logits(of[usable]) for probe, of in zip(probes, features, strict=True)],
+        [probe.head.logits(values[usable]) for probe, values in zip(probes, features, strict=True)],
         single_label=run.single_label,
     )
     fitted = ArmFit(PROBE, same)
