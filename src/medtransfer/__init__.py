@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from medtransfer.automatic.auto_study import AutoOutcome, auto_study
     from medtransfer.data.sources.combine_manifests import join_manifests
     from medtransfer.data.sources.import_source import import_source
-    from medtransfer.deploy.adaptation.adapt import AdaptedBundle, adapt_bundle
+    from medtransfer.deploy.adaptation.adapt import adapt_bundle
+    from medtransfer.deploy.adaptation.adapted_bundle import AdaptedBundle
     from medtransfer.deploy.bundle.export import ExportOptions, export_bundle
     from medtransfer.deploy.bundle.reader import Bundle, read_bundle
     from medtransfer.deploy.dicom_report.reports import DicomReports, write_dicom_reports
@@ -324,7 +325,7 @@ _MODULES = {
     "Watch": "deploy.monitoring.monitor",
     "monitor": "deploy.monitoring.monitor",
     "ValidationConfig": "deploy.validation.config",
-    "AdaptedBundle": "deploy.adaptation.adapt",
+    "AdaptedBundle": "deploy.adaptation.adapted_bundle",
     "Validation": "deploy.validation.validate",
     "adapt_bundle": "deploy.adaptation.adapt",
     "validate_bundle": "deploy.validation.validate",

@@ -50,6 +50,7 @@ TORCH = {
     "data.augment",
     "data.loader",
     "data.transforms",
+    "deploy.adaptation.tuning.networks",
     "deploy.bundle.trained_run",
     "deploy.exchange.onnx_graph",
     "deploy.exchange.timm_network",

@@ -95,7 +95,7 @@ class LabelPolicy(Settings):
 RetrainArm = Literal["internal+shifted", "sequential", "shifted-only"]
 """Ways to train on a shifted cohort, as the arms of adaptation curves are called."""
 TOGETHER: RetrainArm = "internal+shifted"
-SEQUENTIAL: RetrainArm = "sequential"
+SEQUENTIAL: Literal["sequential"] = "sequential"
 
 
 class RetrainConfig(Settings):

@@ -5,21 +5,17 @@ from pathlib import Path
 import polars as pl
 import pytest
 from scipy.special import expit
-from tests.deploy.validation.test_validate_bundle import QUICK, hospital_manifest
+from tests.deploy.validation.test_validate_bundle import QUICK
 from typer.testing import CliRunner
 
 from medtransfer.cli.main import app
-from medtransfer.deploy.adaptation.adapt import AdaptedBundle, adapt_bundle
+from medtransfer.deploy.adaptation.adapt import adapt_bundle
+from medtransfer.deploy.adaptation.adapted_bundle import AdaptedBundle
 from medtransfer.deploy.bundle.fits import carried_fit
 from medtransfer.deploy.bundle.reader import Bundle, read_bundle
 from medtransfer.deploy.inference.model import load_bundle
 from medtransfer.deploy.validation.labelled_cases import score_labelled
 from medtransfer.errors import ConfigError
-
-
-@pytest.fixture(scope="module")
-def south(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return hospital_manifest(tmp_path_factory.mktemp("south"), 80)
 
 
 @pytest.fixture(scope="module")

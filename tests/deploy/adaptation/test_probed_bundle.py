@@ -8,11 +8,10 @@ import polars as pl
 import pytest
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
-from tests.deploy.handmade import facts as handmade_facts
-from tests.deploy.handmade import write_by_hand
 from tests.deploy.validation.test_validate_bundle import QUICK, hospital_manifest
 
-from medtransfer.deploy.adaptation.adapt import AdaptedBundle, adapt_bundle, adaptation_text
+from medtransfer.deploy.adaptation.adapt import adapt_bundle
+from medtransfer.deploy.adaptation.adapted_bundle import AdaptedBundle, adaptation_text
 from medtransfer.deploy.bundle.export import ExportOptions, export_bundle
 from medtransfer.deploy.bundle.reader import Bundle
 from medtransfer.deploy.inference.model import load_bundle
@@ -30,11 +29,6 @@ def parent(finished: StudyFolder, tmp_path_factory: pytest.TempPathFactory) -> B
     path = tmp_path_factory.mktemp("parent") / "lesion.medt"
     options = ExportOptions(detectors=("mahalanobis", "energy"))
     return export_bundle(finished, path, rung="imagenet/effnet-lite0", options=options)
-
-
-@pytest.fixture(scope="module")
-def south(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return hospital_manifest(tmp_path_factory.mktemp("south"), 80)
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +51,8 @@ def test_the_head_is_the_optimum_of_the_patients_whose_digests_joined(
 ) -> None:
     labelled = score_labelled(load_bundle(parent.path), south, with_features=True)
     scores = labelled.scores.sort("case_id")
-    assert labelled.features is not None
-    features = labelled.features.of(scores["case_id"].to_numpy().astype(np.str_))
+    (of_network,) = labelled.features
+    features = of_network.of(scores["case_id"].to_numpy().astype(np.str_))
     known = probed.bundle.training_digests.known_patients(scores["patient_id"].to_list())
     assert known is not None
     assert known.sum() == 50
@@ -181,14 +175,31 @@ def test_all_that_is_wrong_is_said_at_once(parent: Bundle, south: Path, tmp_path
             patients=20,
             curves=tmp_path / "adapt.txt",
         )
+    read: list[int] = []
     with pytest.raises(ConfigError, match=r"79 to fit on .* 80 patients of south .*: 2 to 78"):
         adapt_bundle(
-            parent.path, south, tmp_path / "n.medt", arm="probe", patients=79, evaluation=QUICK
+            parent.path,
+            south,
+            tmp_path / "n.medt",
+            arm="probe",
+            patients=79,
+            on_progress=lambda done, _total: read.append(done),
         )
-    training = handmade_facts().training
-    of_two = handmade_facts(
-        members=2, training=type(training)(**{**vars(training), "run_ids": ("a" * 12, "b" * 12)})
+    assert not read  # it is refused before an image is predicted
+
+
+def test_each_network_of_an_ensemble_gets_its_own_head(
+    ensemble: Bundle, south: Path, tmp_path: Path
+) -> None:
+    made = adapt_bundle(
+        ensemble.path, south, tmp_path / "s.medt", arm="probe", patients=50, evaluation=QUICK
     )
-    made = write_by_hand(tmp_path / "two.medt", of_two)
-    with pytest.raises(ConfigError, match="one network, and this one has 2"):
-        adapt_bundle(made.path, south, tmp_path / "n.medt", arm="probe")
+    assert re.search(r"penalties [\d.e-]+, [\d.e-]+;", made.changes[0])
+    promised = made.bundle.promised
+    frame = load_bundle(made.bundle.path).predict(south).frame
+    known = made.bundle.training_digests.known_patients(frame["patient_id"].to_list())
+    assert known is not None
+    assert not np.allclose(promised.logits[0], promised.logits[1])
+    mean = expit(promised.logits[:, promised.is_test, 0]).mean(axis=0)
+    others = expit(frame.filter(pl.Series(~known))["logit_malignant"].to_numpy())
+    np.testing.assert_allclose(np.sort(mean), np.sort(others), atol=1e-5)

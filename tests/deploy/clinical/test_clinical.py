@@ -69,6 +69,26 @@ def test_values_come_from_the_table_of_cases_and_gaps_are_counted(tmp_path: Path
     ]
 
 
+def test_numbers_outside_the_range_of_training_are_counted(tmp_path: Path) -> None:
+    training = pl.DataFrame({"age": [str(age) for age in range(20, 80)]})
+    encoding = CovariateEncoding.fit(training, ["age"])
+    (column,) = (encoding_of(covariate_facts(encoding)) or encoding).columns
+    assert (column.low, column.high) == (24, 75)  # the outermost four are persons of their own
+    in_months = ClinicalData(encoding), pictures(tmp_path, age=[300, 600, 900])
+    source = case_source(in_months[1], "auto", images_per_case=1)
+    (note,) = in_months[0].notes(source)
+    assert note == (
+        "Clinical data 'age': 3 cases of 3 outside 24 to 75, where all but the outermost training "
+        "cases lie. Is the unit another one? The median is 600 here."
+    )
+    source = case_source(pictures(tmp_path, age=[24, 75, 76]), "auto", images_per_case=1)
+    (note,) = ClinicalData(encoding).notes(source)
+    assert "'age': 1 case of 3 outside 24 to 75" in note
+    assert "unit" not in note
+    few = CovariateEncoding.fit(training.head(49), ["age"])
+    assert few.columns[0].low is None
+
+
 def test_a_table_of_its_own_goes_before_and_fills_what_the_other_lacks(tmp_path: Path) -> None:
     table = pictures(tmp_path, age=[60, 61, 62])
     own = tmp_path / "clinical.csv"

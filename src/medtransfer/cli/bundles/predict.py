@@ -29,25 +29,42 @@ EXIT_REFUSED = 1
 @contextmanager
 def images_display() -> Generator["Progress"]:
     """Callback that shows the number of predicted images, and the time left."""
+    with counts_display("images") as report:
+        yield report
+
+
+@contextmanager
+def counts_display(unit: str, *, resumes: bool = False) -> Generator["Progress"]:
+    """Callback that shows the number of things done, and the time left.
+
+    Args:
+        unit: Noun of what is counted.
+        resumes: True if the first report tells what an earlier call has done, or comes late.
+    """
     import time
 
     from medtransfer.cli.display import LINE_SECONDS, duration
 
     begun = last = time.monotonic()
-    live = sys.stderr.isatty()
+    first = None if resumes else 0
+    live, is_open = sys.stderr.isatty(), False
 
     def report(done: int, total: int) -> None:
-        nonlocal last
+        nonlocal begun, first, last, is_open
         now = time.monotonic()
+        if first is None:
+            begun, first = now, done
         if done < total and now - last < (0.5 if live else LINE_SECONDS):
             return
         last = now
-        left = (now - begun) / done * (total - done) if done else None
-        text = f"{done:,} of {total:,} images; {duration(left)} left"
-        print(text.ljust(60), end="\r" if live else "\n", file=sys.stderr, flush=True)
+        since = done - first
+        left = (now - begun) / since * (total - done) if since > 0 else None
+        text = f"{done:,} of {total:,} {unit}; {duration(left)} left"
+        is_open = live and done < total
+        print(text.ljust(60), end="\r" if is_open else "\n", file=sys.stderr, flush=True)
 
     yield report
-    if live:
+    if is_open:
         print(file=sys.stderr)
 
 

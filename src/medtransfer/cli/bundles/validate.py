@@ -7,7 +7,7 @@ import typer
 
 from medtransfer.cli.app import Values, app
 from medtransfer.cli.bundles.export import BundleFile, Trusted
-from medtransfer.cli.bundles.predict import images_display
+from medtransfer.cli.bundles.predict import counts_display, images_display
 
 ManifestFile = Annotated[
     Path, typer.Argument(help="Manifest of the hospital's images, with the bundle's targets.")
@@ -101,14 +101,15 @@ def adapt(
         str,
         typer.Option(
             help="Way to adapt: threshold, intercept, platt, temperature, isotonic, prevalence, or "
-            "the one of these that cross-validation selects; or probe, a new linear head."
+            "the one of these that cross-validation selects; or probe, a new linear head; or "
+            "sequential, further training of the network."
         ),
     ] = "selected",
     patients: Annotated[
         int | None,
         typer.Option(
             min=2,
-            help="Labelled patients to fit the probe on; half by default. The others judge it.",
+            help="Labelled patients for probe and sequential; half by default. The others judge.",
             show_default=False,
         ),
     ] = None,
@@ -124,12 +125,19 @@ def adapt(
     values: Values = None,
     trusted: Trusted = None,
 ) -> None:
-    """Adapt a bundle to a hospital, into a new bundle; its features stay as they are."""
-    from medtransfer.deploy.adaptation.adapt import adapt_bundle, adaptation_text
+    """Adapt a bundle to a hospital, into a new bundle that names its parent.
+
+    With --arm sequential the exit code is 75 after Ctrl-C, and the same command goes on.
+    """
+    from medtransfer.deploy.adaptation.adapt import adapt_bundle
+    from medtransfer.deploy.adaptation.adapted_bundle import adaptation_text
     from medtransfer.deploy.inference.model import load_bundle
     from medtransfer.tables.values.value_map import read_value_map
 
-    with images_display() as on_progress:
+    with (
+        images_display() as on_progress,
+        counts_display("training steps", resumes=True) as on_training,
+    ):
         adapted = adapt_bundle(
             load_bundle(bundle, trusted=trusted or ()),
             manifest,
@@ -141,5 +149,6 @@ def adapt(
             image_root=image_root,
             values=read_value_map(values or []),
             on_progress=on_progress,
+            on_training=on_training,
         )
     print(adaptation_text(adapted))

@@ -19,7 +19,11 @@ MAX_CATEGORIES = 10
 MIN_VALUE_CASES = 5
 """Training cases from which a value is a category of its own."""
 
+MIN_RANGE_CASES = 50
+"""Training cases from which the range of a number is kept."""
+
 Values = NDArray[np.float32]
+Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,9 @@ class CovariateColumn:
         mean: Of the training cases, for a number.
         deviation: Likewise; 1 if all are equal.
         fewest: Training cases of the rarest category; 0 for a number, and where it is not known.
+        low: The fifth lowest value of the training cases, for a number; None where it is not known.
+            The lowest is that of one person.
+        high: The fifth highest, likewise.
     """
 
     name: str
@@ -39,6 +46,8 @@ class CovariateColumn:
     mean: float = 0.0
     deviation: float = 1.0
     fewest: int = field(default=0, compare=False)
+    low: float | None = field(default=None, compare=False)
+    high: float | None = field(default=None, compare=False)
 
     @property
     def is_number(self) -> bool:
@@ -73,6 +82,18 @@ class CovariateColumn:
         """Number of filled cells that count as missing."""
         filled = cells.is_not_null().to_numpy()
         return int((filled & (self.encode(cells)[:, -1] == 1)).sum())
+
+    def outside(self, cells: pl.Series) -> Flags:
+        """Cells of a number that lie outside the range of the training cases. [N]
+
+        None does where the range is not known.
+        """
+        values = _numbers(cells)
+        if self.low is None or self.high is None:
+            return np.zeros(len(values), dtype=np.bool_)
+        # the numbers of a training case are not outside for their decimals
+        slack = 1e-6 * max(abs(self.low), abs(self.high))
+        return (values < self.low - slack) | (values > self.high + slack)
 
 
 @dataclass(frozen=True)
@@ -125,7 +146,13 @@ def _fitted(cells: pl.Series) -> CovariateColumn:
     is_number = bool(np.isfinite(values).all()) and filled.n_unique() > MAX_CATEGORIES
     if is_number:
         deviation = float(values.std()) or 1.0
-        return CovariateColumn(cells.name, mean=float(values.mean()), deviation=deviation)
+        low, high = None, None
+        if len(values) >= MIN_RANGE_CASES:
+            ordered = np.sort(values)
+            low, high = float(ordered[MIN_VALUE_CASES - 1]), float(ordered[-MIN_VALUE_CASES])
+        return CovariateColumn(
+            cells.name, mean=float(values.mean()), deviation=deviation, low=low, high=high
+        )
     counts = Counter(filled.to_list())
     common = sorted(value for value, count in counts.items() if count >= MIN_VALUE_CASES)
     # a handful of training cases has no common value: then every one counts

@@ -1,5 +1,6 @@
 """Facts of an adapted bundle: calibrators and thresholds of an arm in place of the parent's."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import version
 
@@ -9,7 +10,7 @@ from medtransfer.deploy.bundle.facts.targets import PromisedNumber, TargetFacts
 from medtransfer.deploy.bundle.fits import calibrator_facts, carried_fit
 from medtransfer.deploy.bundle.promises import promised_numbers
 from medtransfer.deploy.bundle.reader import Bundle
-from medtransfer.deploy.bundle.schema import BundleFacts
+from medtransfer.deploy.bundle.schema import BundleFacts, DeferralRule
 from medtransfer.deploy.validation.from_predictions import Numbers, Recalibration
 from medtransfer.deploy.validation.local_network import LocalNetwork
 from medtransfer.errors import ConfigError
@@ -155,6 +156,12 @@ def without_levels(facts: BundleFacts) -> list[str]:
         f"units by {level.name} were left out: their fits were the parent's"
         for level in facts.levels
     ]
+
+
+def remaining_deferral(rule: DeferralRule, targets: Sequence[TargetFacts]) -> DeferralRule:
+    """The rule without prediction sets where none is left that could defer."""
+    methods = {record.method for target in targets for record in target.sets}
+    return rule if rule.set_method in methods else replace(rule, set_method=None)
 
 
 def promises_of(

@@ -1,6 +1,6 @@
 """Adaptation curve of a bundle at one hospital: every arm by number of its patients."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import polars as pl
 
@@ -8,7 +8,7 @@ from medtransfer.deploy.bundle.schema import BundleFacts
 from medtransfer.deploy.validation.local_network import LocalNetwork
 from medtransfer.errors import plural
 from medtransfer.evaluation.comparison.adaptation.config import AdaptConfig
-from medtransfer.evaluation.comparison.adaptation.curve import arm_curves
+from medtransfer.evaluation.comparison.adaptation.curve import ArmCurve, ArmKey, arm_curves
 from medtransfer.evaluation.comparison.adaptation.reading import LOSS
 from medtransfer.evaluation.comparison.adaptation.summary import arm_rows
 from medtransfer.evaluation.comparison.adaptation.table import AdaptRow, adapt_frame
@@ -17,17 +17,18 @@ from medtransfer.evaluation.comparison.seed_means import HEADLINE
 from medtransfer.posthoc.adaptation.home_features import HomeFeatures
 from medtransfer.tables.results import CASE, MACRO
 
+Curves = Mapping[ArmKey, ArmCurve]
 
-def hospital_curve(
-    facts: BundleFacts, network: LocalNetwork, config: AdaptConfig, features: HomeFeatures | None
-) -> pl.DataFrame:
-    """Adaptation curves of a bundle at a hospital, as a study has them.
+
+def hospital_curves(
+    network: LocalNetwork, config: AdaptConfig, features: Sequence[HomeFeatures]
+) -> Curves:
+    """Measure every arm that trains no network at a hospital, as a study does.
 
     Args:
-        facts: Of the bundle.
-        network: Its predictions at home and at the hospital.
+        network: Predictions of the bundle at home and at the hospital.
         config: Arms, numbers of patients, draws.
-        features: Of the hospital's cases, for `probe`; None if there are none.
+        features: Of the hospital's cases by each network, for `probe`; none without them.
     """
     measured = arm_curves(
         network.frame,
@@ -38,9 +39,30 @@ def hospital_curve(
         features=features,
         fit=network.fit,
     )
-    curves = {curve.key: curve for curve in measured}
+    return {curve.key: curve for curve in measured}
+
+
+def curve_table(
+    facts: BundleFacts, curves: Curves, config: AdaptConfig, trained: Sequence[ArmCurve] = ()
+) -> pl.DataFrame:
+    """Adaptation curves of a bundle at a hospital, as a study has them.
+
+    Args:
+        facts: Of the bundle.
+        curves: From `hospital_curves`.
+        config: Of these curves.
+        trained: Curves of arms that train, each with one draw of the patients.
+    """
     key = GridKey(facts.network.rung, facts.training.label_fraction)
-    return adapt_frame(list(arm_rows(key, [curves], config)) if curves else [])
+    if not curves:
+        return adapt_frame([])
+    rows = list(arm_rows(key, [curves], config))
+    if trained:
+        all_curves = {**curves, **{curve.key: curve for curve in trained}}
+        arms = {curve.key.arm for curve in trained}
+        once = config.model_copy(update={"draws": 1})
+        rows += [row for row in arm_rows(key, [all_curves], once) if row.arm in arms]
+    return adapt_frame(rows)
 
 
 def curve_lines(table: pl.DataFrame, arm: str) -> Iterator[str]:

@@ -1,27 +1,26 @@
 """A new head for a hospital: fitted on some of its patients, measured on the others."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from medtransfer.deploy.adaptation.patients import divide_patients
 from medtransfer.deploy.validation.from_predictions import Recalibration
 from medtransfer.deploy.validation.local_network import LocalNetwork
-from medtransfer.errors import ConfigError, plural
 from medtransfer.evaluation.comparison.adaptation.adapted_run import AdaptedRun
-from medtransfer.evaluation.comparison.adaptation.config import AdaptConfig
-from medtransfer.evaluation.comparison.adaptation.hospital_division import Division, divide
+from medtransfer.evaluation.comparison.adaptation.hospital_division import Division
 from medtransfer.evaluation.comparison.adaptation.probed_run import (
     PROBE,
     LocalProbes,
+    MemberVectors,
     local_probes,
     run_with_probes,
+    with_all_features,
 )
-from medtransfer.evaluation.scoring.run import WHOLE_CASE, RunArrays
-from medtransfer.metrics.kernels.sums import Flags, Floats
-from medtransfer.posthoc.adaptation.home_features import HomeFeatures, Vectors
-
-MIN_PATIENTS = 2
-"""Patients to fit on, and to judge by, at least."""
+from medtransfer.evaluation.scoring.run import WHOLE_CASE
+from medtransfer.metrics.kernels.sums import Floats
+from medtransfer.posthoc.adaptation.home_features import HomeFeatures
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,14 +29,14 @@ class HospitalProbe:
 
     Attributes:
         network: Predictions of the bundle at home and here.
-        features: Seen by the head; NaN for cases of the home hospital. [N, D]
+        features: Seen by the head of each network; NaN for cases of the home hospital. Each [N, D]
         division: Cases of the patients that it is fitted on (`pool`), and of those that judge it.
-        probes: Of each target, or the reason that there is none.
+        probes: Of each target, of each network; or the reason that there is none.
         adapted: The network with these heads.
     """
 
     network: LocalNetwork
-    features: Vectors
+    features: MemberVectors
     division: Division
     probes: LocalProbes
     adapted: AdaptedRun
@@ -57,22 +56,25 @@ class HospitalProbe:
     def _probe(self, number: int) -> object:
         return self.probes[WHOLE_CASE if self.network.run.single_label else number]
 
-    def held_out_logits(self) -> Floats:
-        """Logits of all targets under the new heads. [N, T]
+    def held_out_logits(self, member: int) -> Floats:
+        """Logits of all targets under the new heads of a network. [N, T]
 
         Those of a case that a head was fitted on are of the head that was fitted without its
         patient in the cross-validation. A target without a probe keeps the network's.
+
+        Args:
+            member: Number of the network.
         """
         run, pool = self.network.run, self.division.pool
-        usable = pool & np.isfinite(self.features).all(axis=1)
-        logits = run.logits.copy()
-        for number, probe in self.probes.items():
-            scores = self.adapted[number].scores
-            if isinstance(probe, str) or scores is None:
+        table = self.network.frame.filter(member=member).sort("case_id")
+        logits = table.select(f"logit_{name}" for name in run.names).to_numpy().astype(np.float64)
+        seen = with_all_features(self.features)
+        for number, probes in self.probes.items():
+            if isinstance(probes, str):
                 continue
             columns = slice(None) if number == WHOLE_CASE else number
-            logits[:, columns] = scores
-            logits[usable & run.labelled(number), columns] = probe.held_out
+            logits[seen, columns] = probes[member].head.logits(self.features[member][seen])
+            logits[pool & seen & run.labelled(number), columns] = probes[member].held_out
         return logits
 
     def measured(self) -> Recalibration:
@@ -94,13 +96,13 @@ class HospitalProbe:
 
 
 def fit_hospital_probe(
-    network: LocalNetwork, features: HomeFeatures, seed: int, patients: int | None = None
+    network: LocalNetwork, features: Sequence[HomeFeatures], seed: int, patients: int | None = None
 ) -> HospitalProbe:
     """Fit a new head on the features of some labelled patients of a hospital.
 
     Args:
         network: Predictions of the bundle at home and at the hospital.
-        features: Seen by the head of the hospital's cases.
+        features: Seen of the hospital's cases by the head of each network.
         seed: Of the draw of the patients and of the folds.
         patients: To fit on, about; half of the labelled ones by default. The others judge.
 
@@ -108,25 +110,9 @@ def fit_hospital_probe(
         ConfigError: There are not so many patients.
     """
     run = network.run
-    labelled = network.cases & _labelled(run)
-    total = run.patients(labelled)
-    most = total - MIN_PATIENTS
-    if most < MIN_PATIENTS or (patients is not None and not MIN_PATIENTS <= patients <= most):
-        asked = "" if patients is None else f"{patients} to fit on are asked for, and "
-        allowed = f" (allowed: {MIN_PATIENTS} to {most})" if most >= MIN_PATIENTS else ""
-        raise ConfigError(
-            f"The probe is judged on patients that it was not fitted on: {asked}"
-            f"{plural(total, 'patient')} of {network.hospital} have a label{allowed}."
-        )
-    share = 0.5 if patients is None else patients / total
-    settings = AdaptConfig(pool=share, seed=seed, draws=1)
-    division = divide(run, network.hospital, labelled, settings, None)
-    values = features.of(run.frame["case_id"].to_numpy().astype(np.str_))
+    division = divide_patients(network, PROBE, seed, patients)
+    ids = run.frame["case_id"].to_numpy().astype(np.str_)
+    values = tuple(of_member.of(ids) for of_member in features)
     probes = local_probes(run, values, division.pool, seed)
     adapted = run_with_probes(run, network.fit, values, probes)
     return HospitalProbe(network, values, division, probes, adapted)
-
-
-def _labelled(run: RunArrays) -> Flags:
-    """Cases with a label of any target. [N]"""
-    return np.any([run.labelled(number) for number in run.numbers()], axis=0)

@@ -13,7 +13,16 @@ import numpy as np
 import polars as pl
 import safetensors.numpy
 
-from medtransfer.deploy.adaptation.child import promises_of, without_levels
+from medtransfer.deploy.adaptation.child import (
+    promises_of,
+    remaining_deferral,
+    without_levels,
+)
+from medtransfer.deploy.adaptation.joined_training import (
+    JoinedPatients,
+    joined_digests,
+    joined_facts,
+)
 from medtransfer.deploy.adaptation.local_probe import HospitalProbe
 from medtransfer.deploy.bundle.card import bundle_card
 from medtransfer.deploy.bundle.facts.targets import TargetFacts
@@ -33,21 +42,13 @@ from medtransfer.deploy.bundle.reader import (
     promised_frame,
     weights_name,
 )
-from medtransfer.deploy.bundle.schema import BundleFacts, DeferralRule, TrainingFacts
-from medtransfer.deploy.bundle.training_digests import (
-    DIGEST_BYTES,
-    digest_table,
-    image_digests,
-    patient_digests,
-)
+from medtransfer.deploy.bundle.schema import BundleFacts
 from medtransfer.deploy.inference.sources import CaseSource
-from medtransfer.deploy.validation.overlap import content_digests
 from medtransfer.errors import BundleError, listed, plural
 from medtransfer.evaluation.comparison.adaptation.adapted_run import AdaptedTarget
-from medtransfer.evaluation.comparison.adaptation.probed_run import PROBE
+from medtransfer.evaluation.comparison.adaptation.probed_run import PROBE, with_all_features
 from medtransfer.evaluation.scoring.run import WHOLE_CASE, run_arrays
 from medtransfer.posthoc.adaptation.arms import MEANINGS
-from medtransfer.posthoc.adaptation.probe import LocalProbe
 
 KEPT_DETECTORS = (*GAUSSIAN, "residual")
 """Detectors that read the features alone, which a new head leaves as they are."""
@@ -60,7 +61,7 @@ def probed_entries(
     """Facts and entries of a bundle with a hospital's probe in place of its head.
 
     Args:
-        bundle: The parent, of one network.
+        bundle: The parent.
         probe: Fitted at the hospital; a target without one keeps what it has.
         source: The hospital's cases, whose images and patients join the digests of the training.
 
@@ -84,8 +85,8 @@ def probed_entries(
         targets=targets,
         case=case,
         detectors=tuple(kept),
-        deferral=_deferral(facts.deferral, targets if case is None else (case,)),
-        training=_training(facts, probe),
+        deferral=remaining_deferral(facts.deferral, targets if case is None else (case,)),
+        training=joined_facts(facts.training, _joined(probe)),
         parent=bundle.digest,
         changes=(*facts.changes, *changes),
         onnx=None,
@@ -94,16 +95,19 @@ def probed_entries(
     frame = _hospital_frame(probe)
     names = [detector.name for detector in kept]
     run = run_arrays(frame, facts.task)
-    promised = promised_cases([frame], run, names, facts.training.salt)
+    members = frame.partition_by("member", maintain_order=True)
+    promised = promised_cases(members, run, names, facts.training.salt)
     config = probe.network.evaluation
     child = replace(child, promises=promises_of(promised_frame(child, promised), child, config))
-    left_out = {FACTS, PARITY, onnx_name(0)}
+    left_out = {FACTS, PARITY, *(onnx_name(member) for member in range(facts.members))}
     entries = {name: data for name, data in bundle.contents().items() if name not in left_out}
+    for member in range(facts.members):
+        detectors = _kept_arrays(bundle.detectors(member), names)
+        entries[weights_name(member)] = _with_heads(bundle, probe, member)
+        entries[detectors_name(member)] = array_bytes(detectors)
     entries |= {
-        weights_name(0): _with_heads(bundle, probe),
-        detectors_name(0): array_bytes(_kept_arrays(bundle.detectors(0), names)),
         PROMISED: array_bytes(vars(promised)),
-        TRAINING: _training_entry(bundle, probe, source),
+        TRAINING: joined_digests(bundle, _fitted(probe), source),
         CARD: bundle_card(child).encode(),
     }
     return child, entries, changes
@@ -149,24 +153,15 @@ def _without_fits(target: TargetFacts, reason: str) -> TargetFacts:
     )
 
 
-def _deferral(rule: DeferralRule, targets: Sequence[TargetFacts]) -> DeferralRule:
-    """The rule without prediction sets where none is left that could defer."""
-    methods = {record.method for target in targets for record in target.sets}
-    return rule if rule.set_method in methods else replace(rule, set_method=None)
+def _fitted(probe: HospitalProbe) -> set[str]:
+    """Ids of the cases that the heads were fitted on."""
+    rows = probe.network.run.frame.filter(pl.Series(probe.division.pool))
+    return set(rows["case_id"].to_list())
 
 
-def _training(facts: BundleFacts, probe: HospitalProbe) -> TrainingFacts:
-    training, hospital = facts.training, probe.network.hospital
+def _joined(probe: HospitalProbe) -> JoinedPatients:
     cases, patients = int(probe.division.pool.sum()), probe.patients
-    return replace(
-        training,
-        cohorts=tuple(dict.fromkeys((*training.cohorts, hospital))),
-        test_cohorts=(hospital,),
-        train_cases=training.train_cases + cases,
-        train_patients=training.train_patients + patients,
-        tune_cases=cases,
-        tune_patients=patients,
-    )
+    return JoinedPatients(probe.network.hospital, cases, patients, cases, patients)
 
 
 def _changes(facts: BundleFacts, probe: HospitalProbe) -> tuple[str, ...]:
@@ -175,10 +170,12 @@ def _changes(facts: BundleFacts, probe: HospitalProbe) -> tuple[str, ...]:
     patients = plural(probe.patients, "patient")
     for number, name in enumerate(run.names):
         of_target = probe.probes[WHOLE_CASE if run.single_label else number]
-        if isinstance(of_target, LocalProbe):
+        if not isinstance(of_target, str):
+            penalties = [f"{of_member.penalty:g}" for of_member in of_target]
+            word = "penalty" if len(penalties) == 1 else "penalties"
             fitted.append(
                 f"{name}: {PROBE} ({MEANINGS[PROBE]}), fitted on {patients} of {hospital}, "
-                f"penalty {of_target.penalty:g}; the probabilities are the head's own"
+                f"{word} {listed(penalties, 20)}; the probabilities are the head's own"
             )
     fitted.append("calibrators and prediction sets of the old head were left out")
     fitted.append(f"the promised cases are those of {hospital} that judged the head")
@@ -194,29 +191,39 @@ def _changes(facts: BundleFacts, probe: HospitalProbe) -> tuple[str, ...]:
 def _hospital_frame(probe: HospitalProbe) -> pl.DataFrame:
     """The hospital's labelled cases under the new heads: `tune` what they were fitted on."""
     run, division = probe.network.run, probe.division
-    logits = probe.held_out_logits()
-    has_features = np.isfinite(probe.features).all(axis=1)
-    # the bundle has one network, so that the table has a row for each case of the arrays
-    frame = probe.network.frame.sort("case_id").with_columns(
-        split=pl.Series(np.where(division.pool, "tune", "test").tolist()),
-        **{f"logit_{name}": pl.Series(logits[:, n].copy()) for n, name in enumerate(run.names)},
-    )
-    return frame.filter(pl.Series((division.pool | division.test) & has_features))
+    kept = pl.Series((division.pool | division.test) & with_all_features(probe.features))
+    members: list[pl.DataFrame] = []
+    for member in range(run.members):
+        logits = probe.held_out_logits(member)
+        table = (
+            probe.network.frame.filter(member=member)
+            .sort("case_id")
+            .with_columns(
+                split=pl.Series(np.where(division.pool, "tune", "test").tolist()),
+                **{
+                    f"logit_{name}": pl.Series(logits[:, n].copy())
+                    for n, name in enumerate(run.names)
+                },
+            )
+        )
+        members.append(table.filter(kept))
+    return pl.concat(members)
 
 
-def _with_heads(bundle: Bundle, probe: HospitalProbe) -> bytes:
-    """The parent's weights with the new heads."""
-    tensors: NumpyArrays = safetensors.numpy.load(bundle.weights(0))
+def _with_heads(bundle: Bundle, probe: HospitalProbe, member: int) -> bytes:
+    """The parent's weights of a network with its new heads."""
+    tensors: NumpyArrays = safetensors.numpy.load(bundle.weights(member))
     if WEIGHT not in tensors or BIAS not in tensors:
         raise BundleError(f'The weights of bundle "{bundle.path.name}" have no head.')
     weight, bias = tensors[WEIGHT].copy(), tensors[BIAS].copy()
     for number, of_target in probe.probes.items():
         if isinstance(of_target, str):
             continue
+        head = of_target[member].head
         if number == WHOLE_CASE:
-            weight, bias = of_target.head.weight.T, of_target.head.bias
+            weight, bias = head.weight.T, head.bias
         else:
-            weight[number], bias[number] = of_target.head.weight, of_target.head.bias
+            weight[number], bias[number] = head.weight, head.bias
     heads = {
         name: np.ascontiguousarray(value, dtype=np.float32)
         for name, value in ((WEIGHT, weight), (BIAS, bias))
@@ -229,22 +236,3 @@ def _kept_arrays(arrays: NumpyArrays, names: Sequence[str]) -> NumpyArrays:
     """Statistics of the detectors that are kept."""
     groups = {"gaussians": set(names) & set(GAUSSIAN), "principal": set(names) - set(GAUSSIAN)}
     return {name: array for name, array in arrays.items() if groups.get(name.partition(".")[0])}
-
-
-def _training_entry(bundle: Bundle, probe: HospitalProbe, source: CaseSource) -> bytes:
-    """Digests of the training, with those of the patients that the heads were fitted on."""
-    digests, pool = bundle.training_digests, probe.division.pool
-    fitted = set(probe.network.run.frame.filter(pl.Series(pool))["case_id"].to_list())
-    cases = [place for place, case in enumerate(source.cases) if case.case_id in fitted]
-    contents = {content for _, content in content_digests(source, cases)}
-    tables = {"images": [*_rows(digests.images), *image_digests(contents, digests.salt)]}
-    if digests.patients is not None:
-        patients = sorted({source.cases[place].patient_id for place in cases})
-        added = patient_digests(patients, digests.salt)
-        tables["patients"] = [*_rows(digests.patients), *added]
-    return array_bytes({name: digest_table(rows) for name, rows in tables.items()})
-
-
-def _rows(table: np.ndarray) -> list[bytes]:
-    content = table.tobytes()
-    return [content[at : at + DIGEST_BYTES] for at in range(0, len(content), DIGEST_BYTES)]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 import polars as pl
@@ -205,6 +205,7 @@ class ClinicalData:
                     f"Clinical data '{column.name}': {' and '.join(parts)} of {len(cells):,}; "
                     "predicted as missing."
                 )
+            sentences += _range_notes(column, values)
         return sentences
 
     def _reading_notes(self, source: CaseSource) -> list[str]:
@@ -240,6 +241,22 @@ class ClinicalData:
             )
         of_all = f"{plural(absent, 'case')} of {len(source.cases):,}"
         return [f'Table "{self.table.name}" has no row for {of_all}, by case_id.']
+
+
+def _range_notes(column: CovariateColumn, values: pl.Series) -> list[str]:
+    """A sentence on numbers outside the range of training; that of other units is far off."""
+    outside = int(column.outside(values).sum())
+    if not outside or column.low is None or column.high is None:
+        return []
+    numbers = values.cast(pl.Float64, strict=False).drop_nulls()
+    text = (
+        f"Clinical data '{column.name}': {plural(outside, 'case')} of {len(values):,} outside "
+        f"{column.low:g} to {column.high:g}, where all but the outermost training cases lie."
+    )
+    if outside <= len(numbers) / 2:
+        return [text]
+    median = cast("float", numbers.median())
+    return [f"{text} Is the unit another one? The median is {median:g} here."]
 
 
 def _is_age(name: str) -> bool:

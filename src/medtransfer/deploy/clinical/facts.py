@@ -24,6 +24,8 @@ class CovariateFacts:
         categories: Values, each a column of 0 and 1 before the flag; empty for a number.
         mean: Subtracted from a number.
         deviation: Divisor after that.
+        low: The fifth lowest value of the training cases, for a number; None where it is not known.
+        high: The fifth highest, likewise.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=200)]
@@ -33,13 +35,22 @@ class CovariateFacts:
     ]
     mean: float
     deviation: Annotated[float, Field(gt=0)]
+    low: float | None = None
+    high: float | None = None
 
 
 def covariate_facts(encoding: CovariateEncoding | None) -> tuple[CovariateFacts, ...]:
     """Facts of a run's encoding; none without one."""
     columns = () if encoding is None else encoding.columns
     return tuple(
-        CovariateFacts(column.name, column.categories, column.mean, column.deviation)
+        CovariateFacts(
+            name=column.name,
+            categories=column.categories,
+            mean=column.mean,
+            deviation=column.deviation,
+            low=column.low,
+            high=column.high,
+        )
         for column in columns
     )
 
@@ -69,5 +80,8 @@ def encoding_of(facts: Sequence[CovariateFacts]) -> CovariateEncoding | None:
     if not facts:
         return None
     return CovariateEncoding(
-        tuple(CovariateColumn(f.name, f.categories, f.mean, f.deviation) for f in facts)
+        tuple(
+            CovariateColumn(f.name, f.categories, f.mean, f.deviation, low=f.low, high=f.high)
+            for f in facts
+        )
     )

@@ -54,13 +54,13 @@ class Scored:
         scores: Predictions table, a row per case and member; targets are null.
         refused: `case_id`, `image` and `reason` of every image that could not be used.
         images: Images of every case that has a prediction, by `case_id`.
-        features: Of the only network, if they were asked for.
+        features: Of each network, in order; none if they were not asked for.
     """
 
     scores: pl.DataFrame
     refused: pl.DataFrame
     images: dict[str, CaseImagesRead]
-    features: HomeFeatures | None = None
+    features: tuple[HomeFeatures, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

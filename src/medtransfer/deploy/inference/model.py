@@ -179,14 +179,14 @@ class BundleModel:
             source: From `source`.
             cases: Positions of the cases.
             on_progress: Called with the numbers of images done and to do.
-            with_features: True to keep what the first network's head sees of each case.
+            with_features: True to keep what the head of each network sees of each case.
 
         Raises:
             BundleError: The bundle's weights cannot be used, or it has expired since it was opened.
         """
         self.require_unexpired()
         scoring = _Scoring(self, source, cases, on_progress)
-        scoring.features = [] if with_features else None
+        scoring.features = [[] for _ in range(self.facts.members)] if with_features else []
         return scoring.carry_out()
 
     def decide(self, source: CaseSource, scored: Scored) -> BundlePredictions:
@@ -239,7 +239,7 @@ class _Scoring:
         self._cells = None if clinical is None else clinical.cells(source, cases)
         self._row_of = {case: row for row, case in enumerate(cases)}
         self._parts: list[pl.DataFrame] = []
-        self.features: list[HomeFeatures] | None = None
+        self.features: list[list[HomeFeatures]] = []
         self._refused: list[tuple[str, str, str]] = []
         self._images: dict[str, CaseImagesRead] = {}
 
@@ -257,7 +257,7 @@ class _Scoring:
             self._pass(ready)
         scores = pl.concat(self._parts) if self._parts else pl.DataFrame()
         refused = pl.DataFrame(self._refused, schema=REFUSED_SCHEMA, orient="row")
-        features = HomeFeatures.joined(self.features) if self.features else None
+        features = tuple(HomeFeatures.joined(parts) for parts in self.features if parts)
         return Scored(scores, refused, self._images, features)
 
     def _decoded(self) -> Iterator[tuple[int, list[Pixels]]]:
@@ -300,9 +300,9 @@ class _Scoring:
                 "cohort": [case.cohort for case in cases],
             }
         )
-        if self.features is not None:
-            kept = np.array([case.case_id for case in cases], dtype=np.str_)[finite]
-            self.features.append(HomeFeatures(kept, scores[0].features[finite]))
+        kept = np.array([case.case_id for case in cases], dtype=np.str_)[finite]
+        for parts, of_member in zip(self.features, scores, strict=False):
+            parts.append(HomeFeatures(kept, of_member.features[finite]))
         for member, of_member in enumerate(scores):
             table = ids.select(
                 pl.lit(facts.name).alias("run_id"),

@@ -24,7 +24,7 @@ from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.evaluation.scoring.estimate import MetricKey
 from medtransfer.evaluation.scoring.tune_fit import TuneFit
 from medtransfer.metrics.kernels.sums import Flags
-from medtransfer.posthoc.adaptation.arms import AnyArm
+from medtransfer.posthoc.adaptation.arms import AnyArm, TrainedArm
 from medtransfer.posthoc.calibrators import Calibrator, Platt, Temperature
 
 Numbers = Mapping[MetricKey, Measured]
@@ -46,7 +46,7 @@ class Recalibration:
         reason: Reason that the arm could not be fitted.
     """
 
-    arm: AnyArm
+    arm: AnyArm | TrainedArm
     keeps_order: bool
     fit_patients: int
     fit_positives: Mapping[str, int]

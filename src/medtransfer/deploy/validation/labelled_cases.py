@@ -1,6 +1,6 @@
 """Labelled cases of a hospital, scored by a bundle."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,6 +25,13 @@ from medtransfer.tables.values.reading import ReadCells, Roles, read_cells
 from medtransfer.tables.values.sex import names_sex
 from medtransfer.tables.values.value_map import ValueMap
 
+PatientCheck = Callable[[str, int], None]
+"""Called with a hospital and the number of its labelled patients; it may refuse them."""
+
+
+def accept_any(_hospital: str, _patients: int) -> None:
+    """Take any number of patients."""
+
 
 @dataclass(frozen=True)
 class LabelledScores:
@@ -36,7 +43,7 @@ class LabelledScores:
         refused: `case_id`, `image` and `reason` of every image that could not be used.
         notes: What was found, left out and assumed, in sentences.
         source: The cases with their images, also those that were left out.
-        features: Seen by the first network's head, if they were asked for.
+        features: Seen by the head of each network, in order; none if they were not asked for.
     """
 
     scores: pl.DataFrame
@@ -44,7 +51,7 @@ class LabelledScores:
     refused: pl.DataFrame
     notes: tuple[str, ...]
     source: CaseSource
-    features: HomeFeatures | None = None
+    features: tuple[HomeFeatures, ...] = ()
 
 
 def score_labelled(
@@ -57,6 +64,7 @@ def score_labelled(
     values: ValueMap | None = None,
     on_progress: Progress = no_progress,
     with_features: bool = False,
+    check: PatientCheck = accept_any,
 ) -> LabelledScores:
     """Predict a hospital's labelled cases; what was trained on is looked for first.
 
@@ -68,7 +76,8 @@ def score_labelled(
         image_root: Folder that `path` cells are relative to; the manifest's own by default.
         values: Values to read in place of others, by column: ``{"sex": {"w": "F", "m": "M"}}``.
         on_progress: Called with the numbers of images done and to do.
-        with_features: True to keep what the first network's head sees of each case.
+        with_features: True to keep what the head of each network sees of each case.
+        check: Called before any image is read, and again without patients that were trained on.
 
     Raises:
         TableError: The manifest cannot be used, there is no such cohort, no label, or no case that
@@ -87,14 +96,16 @@ def score_labelled(
     frame = _of_cohort(table.frame, cohort)
     table = replace(table, frame=frame)
     source = model.source(table)
+    labels = label_table(table, data)
+    _check_patients(frame, labels, check)
     overlap = training_overlap(source, model.facts, model.bundle.training_digests)
     kept = np.flatnonzero(~overlap.cases).tolist()
-    labels = label_table(table, data)
     labels = without_cases(labels, source, overlap.cases)
     blank = labels.filter(pl.all_horizontal(pl.exclude("case_id").is_null()))
     if len(blank) == len(labels):
         columns = [data.class_column] if data.class_column else list(data.names)
         raise TableError(f"No case has a label ({listed(columns)}): nothing can be validated.")
+    _check_patients(frame, labels, check)
     scored = model.score(source, kept, on_progress, with_features=with_features)
     if scored.scores.is_empty():
         raise TableError("No image of the manifest could be used, so nothing can be validated.")
@@ -146,6 +157,14 @@ def label_table(table: Manifest, data: DataConfig) -> pl.DataFrame:
             },
         }
     )
+
+
+def _check_patients(frame: pl.DataFrame, labels: pl.DataFrame, check: PatientCheck) -> None:
+    """Let the number of labelled patients be checked; that there are none is said elsewhere."""
+    labelled = labels.filter(pl.any_horizontal(pl.exclude("case_id").is_not_null()))
+    rows = frame.filter(pl.col("case_id").is_in(labelled["case_id"].implode()))
+    if len(rows):
+        check(str(rows["cohort"][0]), rows["patient_id"].n_unique())
 
 
 def _of_cohort(frame: pl.DataFrame, cohort: str | None) -> pl.DataFrame:

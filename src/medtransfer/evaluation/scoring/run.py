@@ -208,6 +208,16 @@ def _check_names(run: RunArrays) -> None:
         )
 
 
+def ensemble_logits(logits: Floats, *, single_label: bool) -> Floats:
+    """Logits of an ensemble of networks, as `RunArrays.logits` has them. [N, T]
+
+    Args:
+        logits: Of its members. [M, N, T]
+        single_label: True if each case has one class of several.
+    """
+    return _combined(logits, single_label=single_label)[0]
+
+
 def _combined(logits: Floats, *, single_label: bool) -> tuple[Floats, Floats, dict[str, Floats]]:
     """Logits and probabilities of the mean of the members, and their disagreement. [M, N, T]"""
     each = np.stack([probabilities_of(member, single_label=single_label) for member in logits])

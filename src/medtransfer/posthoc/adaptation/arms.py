@@ -40,6 +40,10 @@ MEANINGS: dict[AnyArm, str] = {
     "prevalence": "the probabilities are moved to a prevalence that is estimated without labels",
     "probe": "a new linear head is fitted on the network's features",
 }
+TRAINED_MEANINGS: dict[TrainedArm, str] = {
+    "sequential": "the network is trained further",
+    "shifted-only": "a network is trained from the rung's weights",
+}
 MIN_ISOTONIC = 50
 """Positive and negative cases from which isotonic regression is fitted: its steps are means of few
 cases below that."""

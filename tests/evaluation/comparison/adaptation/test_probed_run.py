@@ -77,13 +77,13 @@ def test_neither_home_nor_test_patients_take_part_in_the_fit(blind: pl.DataFrame
     ids = run.frame["case_id"].to_numpy().astype(np.str_)
     values = features_of(blind, "target_x").of(ids)
     assert np.isnan(values[run.tuned()]).all()
-    adapted = probed_run(run, fit, values, draw.cases, 0)[0]
+    adapted = probed_run(run, fit, [values], draw.cases, 0)[0]
     assert adapted.scores is not None
 
     turned = np.where(draw.cases[:, None], run.targets, 1 - run.targets)
     other = replace(run, targets=turned)
     moved = np.where(draw.cases[:, None], values, values + 1)
-    again = probed_run(other, fit, moved, draw.cases, 0)[0]
+    again = probed_run(other, fit, [moved], draw.cases, 0)[0]
     assert again.scores is not None
     assert (again.scores[draw.cases] == adapted.scores[draw.cases]).all()
     assert again.thresholds == adapted.thresholds
@@ -99,7 +99,7 @@ def test_classes_share_one_head() -> None:
     values = np.eye(len(run.names))[truth] + 0.1
     features = HomeFeatures(cases["case_id"].to_numpy().astype(np.str_), values.astype(np.float32))
     of_all = features.of(run.frame["case_id"].to_numpy().astype(np.str_))
-    adapted = probed_run(run, fit, of_all, north, 0)
+    adapted = probed_run(run, fit, [of_all], north, 0)
     scores = adapted[WHOLE_CASE].scores
     assert scores is not None
     assert (scores[north].argmax(axis=1) == truth).all()

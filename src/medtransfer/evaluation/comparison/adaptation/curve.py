@@ -107,7 +107,7 @@ def arm_curves(
     config: AdaptConfig,
     tested: Mapping[str, pl.Series],
     *,
-    features: HomeFeatures | None = None,
+    features: Sequence[HomeFeatures] = (),
     fit: TuneFit | None = None,
 ) -> Iterator[ArmCurve]:
     """Measure every arm of one run at its shifted hospitals.
@@ -118,13 +118,13 @@ def arm_curves(
         evaluation: Operating points, decision thresholds, replicates.
         config: Arms, numbers of patients, draws.
         tested: Hospital to the ids of its cases that test, where that is given.
-        features: Of the network, for `probe`; None if there are none.
+        features: Of each network of the run, for `probe`; none if they could not be had.
         fit: Thresholds and calibrators to carry; fitted on the tuning split by default.
     """
     run = run_arrays(predictions, task)
     fit = fit or fit_on_tune(run, evaluation.operating_points)
     ids = run.frame["case_id"].to_numpy().astype(np.str_)
-    values = None if features is None else features.of(ids)
+    values = tuple(of_member.of(ids) for of_member in features)
     for cohort, cases in run.test_cases().items():
         if cohort == run.internal_name():
             continue
@@ -197,14 +197,14 @@ class Measurement:
         fit: Fits on the tuning split.
         division: The hospital's patients.
         evaluation: Operating points, decision thresholds, replicates.
-        features: Of the network; None if there are none. [N, D]
+        features: Of each network of the run; none if they could not be had. Each [N, D]
     """
 
     run: RunArrays
     fit: TuneFit
     division: Division
     evaluation: EvaluationConfig
-    features: Vectors | None = None
+    features: tuple[Vectors, ...] = ()
 
     def curve(
         self, key: ArmKey, adapted: Sequence[AdaptedRun], draws: Sequence[Draw] = ()

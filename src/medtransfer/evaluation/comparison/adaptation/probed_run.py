@@ -1,6 +1,6 @@
 """A run with new heads for a hospital, on the features of its network."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -11,7 +11,7 @@ from medtransfer.evaluation.comparison.adaptation.adapted_run import (
     AdaptedTarget,
     home_calibrator,
 )
-from medtransfer.evaluation.scoring.run import WHOLE_CASE, RunArrays
+from medtransfer.evaluation.scoring.run import WHOLE_CASE, RunArrays, ensemble_logits
 from medtransfer.evaluation.scoring.tune_fit import TuneFit
 from medtransfer.metrics.kernels.sums import Flags, Floats
 from medtransfer.posthoc.adaptation.arms import ArmFit, LocalCases, identity_calibrator
@@ -21,30 +21,33 @@ from medtransfer.posthoc.adaptation.thresholds import expected_threshold
 
 PROBE: Literal["probe"] = "probe"
 NO_FEATURES = "the features of the network could not be had"
-LocalProbes = Mapping[int, LocalProbe | str]
-"""Probe of each target by its number, or the reason that there is none."""
+LocalProbes = Mapping[int, tuple[LocalProbe, ...] | str]
+"""Probe of each target by its number, of each network; or the reason that there is none."""
+MemberVectors = Sequence[Vectors]
+"""Features of each network; rows of NaN for cases without any. Each [N, D]"""
 
 
 def probed_run(
-    run: RunArrays, fit: TuneFit, features: Vectors | None, rows: Flags, seed: int
+    run: RunArrays, fit: TuneFit, features: MemberVectors, rows: Flags, seed: int
 ) -> AdaptedRun:
     """Fit a new head for every target, or one for the classes together, on some cases.
 
-    Thresholds of operating points are expected from the probabilities of these cases under heads
-    that were fitted without their patient.
+    Each network of an ensemble gets heads of its own, whose probabilities are averaged. Thresholds
+    of operating points are expected from the probabilities of these cases under heads that were
+    fitted without their patient.
 
     Args:
         run: The predictions.
         fit: Fits on its tuning split.
-        features: Of its network; rows of NaN for cases without any, which keep their carried
-            logits, as those of the home hospital do. None if there are none at all. [N, D]
+        features: Of each of its networks; cases without any keep their carried logits, as those of
+            the home hospital do. None if they could not be had.
         rows: Cases to fit on. [N]
         seed: Of the folds of the cross-validation.
     """
     return run_with_probes(run, fit, features, local_probes(run, features, rows, seed))
 
 
-def local_probes(run: RunArrays, features: Vectors | None, rows: Flags, seed: int) -> LocalProbes:
+def local_probes(run: RunArrays, features: MemberVectors, rows: Flags, seed: int) -> LocalProbes:
     """Probe of every target, or of the classes together, as `WHOLE_CASE`.
 
     Args:
@@ -61,7 +64,7 @@ def local_probes(run: RunArrays, features: Vectors | None, rows: Flags, seed: in
 
 
 def run_with_probes(
-    run: RunArrays, fit: TuneFit, features: Vectors | None, probes: LocalProbes
+    run: RunArrays, fit: TuneFit, features: MemberVectors, probes: LocalProbes
 ) -> AdaptedRun:
     """A run with new heads; as carried where one could not be fitted.
 
@@ -80,40 +83,62 @@ def run_with_probes(
 
 
 def _local_probe(
-    run: RunArrays, features: Vectors | None, rows: Flags, target: int, seed: int
-) -> LocalProbe | str:
-    """Probe of a target, or of the classes; the reason if there is none."""
-    if features is None:
+    run: RunArrays, features: MemberVectors, rows: Flags, target: int, seed: int
+) -> tuple[LocalProbe, ...] | str:
+    """Probes of a target, or of the classes, of each network; the reason if there is none."""
+    if not features:
         return NO_FEATURES
-    usable = rows & run.labelled(target) & np.isfinite(features).all(axis=1)
+    usable = rows & run.labelled(target) & with_all_features(features)
     cases = LocalCases(run.truth(target)[usable], run.scores(target)[usable], run.patient[usable])
-    return fit_local_probe(cases, features[usable], seed=seed)
+    probes: list[LocalProbe] = []
+    for of_member in features:
+        probe = fit_local_probe(cases, of_member[usable], seed=seed)
+        if isinstance(probe, str):
+            return probe
+        probes.append(probe)
+    return tuple(probes)
+
+
+def with_all_features(features: MemberVectors) -> Flags:
+    """Cases that every network has features of. [N]"""
+    return np.all([np.isfinite(of_member).all(axis=1) for of_member in features], axis=0)
+
+
+def _averaged(logits: Sequence[Floats], *, single_label: bool) -> Floats:
+    """Logits of the mean probability of some networks. Each [n] or [n, C]"""
+    stacked = np.stack(logits)
+    if stacked.ndim == 3:
+        return ensemble_logits(stacked, single_label=single_label)
+    return ensemble_logits(stacked[:, :, None], single_label=single_label)[:, 0]
 
 
 def _adapted(
     run: RunArrays,
     fit: TuneFit,
-    features: Vectors | None,
+    features: MemberVectors,
     target: int,
-    probe: LocalProbe | str,
+    probes: tuple[LocalProbe, ...] | str,
 ) -> AdaptedTarget:
-    """A target under a probe; as carried where there is none."""
+    """A target under its probes; as carried where there are none."""
     scored = WHOLE_CASE if run.single_label else target
     home, of_target = home_calibrator(run, fit, scored), fit[target]
     same = identity_calibrator(len(run.names) if run.single_label else None)
-    if isinstance(probe, str) or features is None:
-        reason = probe if isinstance(probe, str) else NO_FEATURES
-        unfitted = ArmFit(PROBE, same, reason)
+    if isinstance(probes, str):
+        unfitted = ArmFit(PROBE, same, probes)
         thresholds, missing = of_target.thresholds, of_target.missing
         return AdaptedTarget(unfitted, home, thresholds, missing, on_network=True)
     scores = home.logits(run.scores(scored)).copy()
-    has_features = np.isfinite(features).all(axis=1)
-    scores[has_features] = probe.head.logits(features[has_features])
+    usable = with_all_features(features)
+    scores[usable] = _averaged(
+        [probe.head.logits(values[usable]) for probe, values in zip(probes, features, strict=True)],
+        single_label=run.single_label,
+    )
     fitted = ArmFit(PROBE, same)
     if target == WHOLE_CASE:
         thresholds, missing = of_target.thresholds, of_target.missing
         return AdaptedTarget(fitted, same, thresholds, missing, on_network=False, scores=scores)
-    probabilities = _held_out(probe, target if run.single_label else None)
+    held_out = _averaged([probe.held_out for probe in probes], single_label=run.single_label)
+    probabilities = _probabilities(held_out, target if run.single_label else None)
     expected = {point: expected_threshold(probabilities, point) for point in of_target.thresholds}
     return AdaptedTarget(
         fit=fitted,
@@ -125,8 +150,8 @@ def _adapted(
     )
 
 
-def _held_out(probe: LocalProbe, column: int | None) -> Floats:
-    """Probabilities of a binary target, or of one of the classes, without the case's patient."""
+def _probabilities(logits: Floats, column: int | None) -> Floats:
+    """Probabilities of a binary target, or of one of the classes. [n]"""
     if column is None:
-        return np.asarray(expit(probe.held_out))
-    return np.asarray(softmax(probe.held_out, axis=1))[:, column]
+        return np.asarray(expit(logits))
+    return np.asarray(softmax(logits, axis=1))[:, column]

@@ -120,7 +120,12 @@ def adapt_table(
             values = features(run) if "probe" in config.arms else None
             predictions = run.predictions()
             measured = arm_curves(
-                predictions, task, evaluation, config, tested or {}, features=values
+                predictions,
+                task,
+                evaluation,
+                config,
+                tested or {},
+                features=() if values is None else (values,),
             )
             curves.append({curve.key: curve for curve in measured})
             done += 1

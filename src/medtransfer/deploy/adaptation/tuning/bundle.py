@@ -1,0 +1,169 @@
+"""A bundle with networks that were tuned at a hospital: facts and entries.
+
+Everything that is fitted after training is fitted anew, on the patients who were held back. Its
+promised cases are those of the hospital, since a bundle holds no images of its own.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from medtransfer.data.config import SEQUENTIAL, LabelPolicy
+from medtransfer.deploy.adaptation.child import (
+    promises_of,
+    remaining_deferral,
+    without_levels,
+)
+from medtransfer.deploy.adaptation.joined_training import (
+    JoinedPatients,
+    joined_digests,
+    joined_facts,
+)
+from medtransfer.deploy.bundle.card import bundle_card
+from medtransfer.deploy.bundle.fits import all_target_facts, reported_facts
+from medtransfer.deploy.bundle.promises import promised_cases
+from medtransfer.deploy.bundle.reader import (
+    CARD,
+    FACTS,
+    PARITY,
+    PROMISED,
+    TRAINING,
+    Bundle,
+    array_bytes,
+    detectors_name,
+    onnx_name,
+    promised_frame,
+    weights_name,
+)
+from medtransfer.deploy.bundle.schema import BundleFacts, DetectorFacts
+from medtransfer.deploy.inference.sources import CaseSource
+from medtransfer.deploy.validation.local_network import LocalNetwork
+from medtransfer.errors import listed, plural
+from medtransfer.evaluation.scoring.run import WHOLE_CASE
+from medtransfer.posthoc.adaptation.arms import TRAINED_MEANINGS
+from medtransfer.posthoc.ood_detectors import KEPT_SHARE, flag_threshold
+from medtransfer.tables.predictions import OOD_PREFIX
+
+if TYPE_CHECKING:
+    from medtransfer.deploy.adaptation.tuning.networks import TunedNetworks
+
+
+def tuned_entries(
+    bundle: Bundle, networks: "TunedNetworks", network: LocalNetwork, source: CaseSource
+) -> tuple[BundleFacts, dict[str, bytes], tuple[str, ...]]:
+    """Facts and entries of a bundle with tuned networks in place of its own.
+
+    Args:
+        bundle: The parent.
+        networks: Tuned from it.
+        network: Their predictions of the cases held back (`tune`) and of those that judge.
+        source: The hospital's cases, whose images and patients join the digests of the training.
+
+    Returns:
+        Facts, entries, and sentences on what was changed.
+    """
+    facts, run, draw = bundle.facts, network.run, networks.draw
+    kind = facts.targets[0].calibrator or "temperature"
+    policies = {
+        target.name: LabelPolicy(uncertain=target.uncertain, empty=target.empty)
+        for target in facts.targets
+    }
+    targets = all_target_facts(policies, network.fit, kind)
+    case = None
+    if facts.case is not None:
+        case = reported_facts("case", network.fit[WHOLE_CASE], kind, LabelPolicy())
+    detectors = _detectors(facts, network)
+    joined = _joined(networks, network)
+    changes = tuple(_changes(facts, networks, network, joined, detectors))
+    child = replace(
+        facts,
+        medtransfer=version("medtransfer"),
+        targets=targets,
+        case=case,
+        network=replace(facts.network, tuning="full"),
+        detectors=detectors,
+        deferral=remaining_deferral(facts.deferral, targets if case is None else (case,)),
+        training=joined_facts(facts.training, joined),
+        parent=bundle.digest,
+        changes=(*facts.changes, *changes),
+        onnx=None,
+        levels=(),
+    )
+    names = [detector.name for detector in detectors]
+    members = [member.predictions for member in networks.members]
+    promised = promised_cases(members, run, names, facts.training.salt)
+    frame = promised_frame(child, promised)
+    child = replace(child, promises=promises_of(frame, child, network.evaluation))
+    left_out = {FACTS, PARITY, *(onnx_name(number) for number in range(facts.members))}
+    entries = {name: data for name, data in bundle.contents().items() if name not in left_out}
+    for number, member in enumerate(networks.members):
+        entries[weights_name(number)] = member.weights
+        entries[detectors_name(number)] = array_bytes(member.detectors if names else {})
+    entries |= {
+        PROMISED: array_bytes(vars(promised)),
+        TRAINING: joined_digests(bundle, draw.case_ids, source),
+        CARD: bundle_card(child).encode(),
+    }
+    return child, entries, changes
+
+
+def _detectors(facts: BundleFacts, network: LocalNetwork) -> tuple[DetectorFacts, ...]:
+    """Detectors with thresholds of the cases held back, those whose scores are all numbers."""
+    run = network.run
+    detectors: list[DetectorFacts] = []
+    for detector in facts.detectors:
+        scores = run.frame[f"{OOD_PREFIX}{detector.name}"].to_numpy().astype(np.float64)
+        threshold = flag_threshold(scores[run.tuned()])
+        if threshold is not None and bool(np.isfinite(scores).all()):
+            detectors.append(DetectorFacts(detector.name, threshold, KEPT_SHARE))
+    return tuple(detectors)
+
+
+def _joined(networks: "TunedNetworks", network: LocalNetwork) -> JoinedPatients:
+    draw = networks.draw
+    return JoinedPatients(
+        hospital=network.hospital,
+        train_cases=int(draw.train.sum()),
+        train_patients=draw.patients - draw.held_patients,
+        tune_cases=int(draw.held.sum()),
+        tune_patients=draw.held_patients,
+    )
+
+
+def _changes(
+    facts: BundleFacts,
+    networks: "TunedNetworks",
+    network: LocalNetwork,
+    joined: JoinedPatients,
+    detectors: Sequence[DetectorFacts],
+) -> Iterator[str]:
+    """Sentences on what was changed."""
+    training, hospital = networks.training, network.hospital
+    steps = [member.selected for member in networks.members]
+    kept = "step" if len(set(steps)) == 1 else "steps"
+    yield (
+        f"{listed(facts.names)}: {SEQUENTIAL} ({TRAINED_MEANINGS[SEQUENTIAL]}) with "
+        f"{plural(networks.draw.patients, 'patient')} of {hospital}: {joined.train_patients} "
+        f"trained it, {joined.tune_patients} were held back and selected {kept} "
+        f"{listed(map(str, dict.fromkeys(steps)))} of {training.steps} (peak learning rate "
+        f"{training.learning_rate:g}, batches of {training.batch_size})"
+    )
+    if facts.network.tuning not in ("full", "linear"):
+        yield (
+            f"all weights were trained: a bundle does not hold what the study's tuning "
+            f"({facts.network.tuning}) left alone"
+        )
+    yield (
+        "thresholds, calibrators, prediction sets and the limits of the OOD gate were fitted anew "
+        f"on the {plural(joined.tune_patients, 'patient')} held back"
+    )
+    yield f"the promised cases are those of {hospital} that judged the network"
+    lost = {d.name for d in facts.detectors} - {d.name for d in detectors}
+    if lost:
+        yield f"OOD detectors left out, as their scores are no numbers here: {listed(sorted(lost))}"
+    yield from without_levels(facts)
+    if facts.onnx is not None:
+        yield "the network in ONNX was left out: `medtransfer export --onnx` makes it anew"
