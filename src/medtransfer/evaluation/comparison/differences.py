@@ -8,13 +8,12 @@ import numpy as np
 
 from medtransfer.errors import listed
 from medtransfer.evaluation.comparison.grid_key import GridKey
-from medtransfer.evaluation.comparison.seed_means import (
-    HEADLINE,
-    Mean,
+from medtransfer.evaluation.comparison.pairs.intervals import (
     difference_intervals,
     few_patients,
     paired_ends,
 )
+from medtransfer.evaluation.comparison.seed_means import HEADLINE, Mean
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.evaluation.scoring.estimate import UNDEFINED, Estimate, ResultKey, changed
 from medtransfer.metrics.kernels.sums import Floats

@@ -10,12 +10,8 @@ import polars as pl
 from scipy.special import stdtrit
 
 from medtransfer.evaluation.comparison.differences import NONE_SHARED, seed_terms
-from medtransfer.evaluation.comparison.seed_means import (
-    HEADLINE,
-    Mean,
-    few_patients,
-    paired_interval,
-)
+from medtransfer.evaluation.comparison.pairs.intervals import few_patients, paired_interval
+from medtransfer.evaluation.comparison.seed_means import HEADLINE, Mean
 from medtransfer.evaluation.scoring.estimate import UNDEFINED, ResultKey
 from medtransfer.statistics.bootstrap import LEVEL
 from medtransfer.statistics.contrasts import ENDLESS, SeedTerm, contrast
