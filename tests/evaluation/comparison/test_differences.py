@@ -120,6 +120,16 @@ def test_identical_networks_differ_by_nothing_and_have_no_interval_without_width
     assert {(r.difference, r.low, r.p) for r in biased} == {(0, None, None)}
 
 
+def test_no_end_of_an_interval_is_beyond_what_a_difference_can_be() -> None:
+    noise = 0.02 * np.random.default_rng(5).normal(size=(2, 101)) * (np.arange(101) > 0)
+    one = made("one", {"a": np.array([[0.3], [0.9]]) + noise})
+    two = made("two", {"a": np.array([[0.95], [0.85]]) - noise})
+    row = row_of(comparisons([one, two], "one", CONFIG), "two")
+    assert row.difference == pytest.approx(0.3)
+    assert (row.low, row.high, row.low_all, row.high_all) == (-1, 1, -1, 1)
+    assert row.detectable is None  # no difference is so large
+
+
 def test_pairing_takes_out_what_two_rungs_share() -> None:
     strong = mean_of("strong", STRONG[:1])
     moved = [STRONG[0].with_columns(pl.col("logit_x") + 0.01)]

@@ -16,6 +16,7 @@ from medtransfer.evaluation.comparison.pairs.intervals import (
 from medtransfer.evaluation.comparison.seed_means import HEADLINE, Mean
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.evaluation.scoring.estimate import UNDEFINED, Estimate, ResultKey, changed
+from medtransfer.metrics.catalog import find_metric
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.seeds import generator
 from medtransfer.statistics.bootstrap import two_sided_ps
@@ -192,9 +193,10 @@ def _comparison(
     terms = seed_terms(mean, base, key)
     both = contrast(value, interval, terms)
     fewest = few_patients(estimate, of_base, key.metric)
+    span = _span(key.metric)
     cells |= {
-        "low": both.low,
-        "high": both.high,
+        "low": max(-span, both.low),
+        "high": min(span, both.high),
         "p": _p_value(measured, both) if fewest is None else both.p,
         "contains": both.sources,
     }
@@ -209,6 +211,12 @@ def _comparison(
     if of_seeds:
         errors += sum(of_seeds)
     return Compared(changed(row, **cells), both, errors)
+
+
+def _span(metric: str) -> float:
+    """The largest difference that two values of a metric can have."""
+    entry = find_metric(metric)
+    return entry.high - entry.low
 
 
 def _without_difference(pairing: Pairing, key: ResultKey) -> RungComparison:
@@ -336,16 +344,17 @@ def _family(family: Sequence[Compared], p_bh: Sequence[float | None]) -> Iterato
         if both is None:
             yield changed(row, p_holm=p_holm, p_bh=of_bh)
             continue
-        of_all = next(together)
+        of_all, span = next(together), _span(row.metric)
         detectable = row.detectable
         if both.error > 0:
-            detectable = detectable_difference(both.error, both.degrees, comparisons=tests)
+            amount = detectable_difference(both.error, both.degrees, comparisons=tests)
+            detectable = amount if amount < span else None
         yield changed(
             row,
             p_holm=p_holm,
             p_bh=of_bh,
-            low_all=of_all.low,
-            high_all=of_all.high,
+            low_all=max(-span, of_all.low),
+            high_all=min(span, of_all.high),
             p_all=of_all.p,
             detectable=detectable,
         )

@@ -302,8 +302,8 @@ def _with_interval(
     has_error = both.error > 0
     return replace(
         paired.row,
-        low=value - factor * (value - both.low),
-        high=value + factor * (both.high - value),
+        low=max(-1.0, value - factor * (value - both.low)),
+        high=min(1.0, value + factor * (both.high - value)),
         contains=both.sources,
         detectable=detectable_difference(both.error, both.degrees, comparisons=count)
         if has_error
