@@ -7,7 +7,7 @@ import pytest
 from tests.prediction_tables import Site, binary_table
 
 from medtransfer import EvaluationConfig, evaluate
-from medtransfer.report.hints import reversed_scores, soft_labels
+from medtransfer.report.hints import reversed_scores, saturated_scores, soft_labels
 
 CONFIG = EvaluationConfig(replicates=100, permutations=0)
 
@@ -22,6 +22,15 @@ def test_reversed_scores_are_named(tmp_path: Path) -> None:
     frame.write_parquet(tmp_path / "p.parquet")
     upright = evaluate(tmp_path / "p.parquet", tmp_path / "out", config=CONFIG)
     assert reversed_scores(upright.results) == []
+
+
+def test_scores_that_no_probability_tells_apart_are_counted() -> None:
+    frame = binary_table({"a": Site({"tune": 4, "test": 12})})
+    assert saturated_scores(frame, "binary") == []
+    raw = frame.with_columns(logit_x=pl.int_range(pl.len()) * 5.0)
+    (hint,) = saturated_scores(raw, "binary")
+    assert hint.startswith("'logit_x' is above 36 or below -744 in 8 rows")
+    assert saturated_scores(raw.with_columns(logit_x=pl.lit(900.0)), "binary") == []
 
 
 def test_soft_test_labels_are_counted_by_target() -> None:

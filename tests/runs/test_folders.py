@@ -61,6 +61,21 @@ def test_the_mark_of_a_finished_run_holds_the_digests_of_all_its_files(run: RunF
     assert json.loads(mark["copies"]["cost.json"])["seconds"] == 1.5
 
 
+def test_files_that_are_not_as_sealed_are_named_before_they_are_passed_on(run: RunFolder) -> None:
+    outcome(run)
+    run.require_sealed()  # not finished: nothing is sealed
+    run.finish()
+    run.require_sealed()
+    run.predictions().with_columns(-pl.col("logit_x")).write_parquet(
+        run.path / "predictions.parquet"
+    )
+    with pytest.raises(StudyError, match=r"edited or deleted\): predictions.parquet of run 01234"):
+        run.require_sealed()
+    (run.path / "done").write_text("")
+    with pytest.raises(StudyError, match='done" is damaged'):
+        run.require_sealed()
+
+
 def test_finishing_drops_what_only_going_on_would_need(run: RunFolder) -> None:
     outcome(run)
     for name in ("step-00000003", "step-00000004", "selected-00000004"):

@@ -10,7 +10,14 @@ from medtransfer.metrics.discrimination import auroc
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.metrics.weighted import SubgroupMetrics, mean_of
 from medtransfer.statistics import groups
-from medtransfer.statistics.groups import gap, permutation_ps, worst_group
+from medtransfer.statistics.groups import (
+    gap,
+    gap_interval,
+    permutation_ps,
+    ratio_interval,
+    ratio_of_groups,
+    worst_group,
+)
 
 VALUES = [np.array([0.7, 0.6, 0.9]), np.array([0.8, 0.5, np.nan]), np.array([0.9, 0.8, 0.7])]
 
@@ -154,3 +161,28 @@ def test_the_mean_over_targets_is_what_is_compared() -> None:
     gaps = [gap_of(dealings.permutation(group)) for _ in range(999)]
     expected = (1 + sum(g >= gap_of(group) - 1e-12 for g in gaps)) / 1000
     assert found == pytest.approx(expected, abs=0.03)
+
+
+def test_the_interval_of_a_ratio_holds_one_where_groups_are_equal() -> None:
+    rng = np.random.default_rng(3)
+    shares = rng.binomial(60, 0.8, size=(3, 400)) / 60
+    values = (0.8, 0.79, 0.81)
+    of_groups = [np.append(value, row) for value, row in zip(values, shares, strict=True)]
+    replicates = ratio_of_groups(of_groups)[1:]
+    assert np.quantile(replicates, 0.975) < 1  # what the percentile interval would say
+    ends = ratio_interval(of_groups, 1.0)
+    assert ends is not None
+    assert ends[0] < 0.79 / 0.81 < ends[1] == 1
+    logs = gap_interval([np.log(group) for group in of_groups], np.inf)
+    assert logs is not None
+    assert ends[0] == pytest.approx(np.exp(-logs[1]))
+
+
+def test_the_interval_of_a_ratio_reaches_0_where_a_group_may_be_at_0() -> None:
+    draws = np.random.default_rng(4).binomial(8, 0.1, size=400) / 8
+    some, none = np.concatenate([[0.125], draws]), np.concatenate([[0.0], 0 * draws])
+    many = np.concatenate([[0.5], 0.5 + 0.01 * draws])
+    for of_groups in ([some, many], [none, many]):
+        ends = ratio_interval(of_groups, 1.0)
+        assert ends is not None
+        assert ends[0] == 0

@@ -47,6 +47,11 @@ def complaint(folder: Path, frame: pl.DataFrame) -> str:
     return str(caught.value)
 
 
+def test_a_target_whose_name_no_page_can_show_is_refused(tmp_path: Path) -> None:
+    named = table().rename({"target_x": "target_x\x1by", "logit_x": "logit_x\x1by"})
+    assert "is no name (allowed: text of up to 200 characters" in complaint(tmp_path, named)
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_a_table_that_keeps_the_contract_comes_back_exactly(tmp_path: Path, suffix: str) -> None:
     frame = table(ood_energy=[-1.5, 0.1 + 0.2, 3.0])

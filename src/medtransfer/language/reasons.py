@@ -36,6 +36,7 @@ REASONS = (
     template("in some replicates the reference's full-data AUROC is never reached"),
     template("at least: the smallest label fraction already reaches it"),
     template("over the {shared} of {targets} targets that both have: {names}"),
+    template("over the {shared} of {targets} targets with enough patients: {names}"),
     template("undefined in over half of the replicates"),
     template("one patient"),
     template("all replicates are equal"),

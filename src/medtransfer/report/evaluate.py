@@ -25,7 +25,7 @@ from medtransfer.evaluation.comparison.readers.scored_cases import (
 )
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.language.translation import ENGLISH, Language, require_language
-from medtransfer.report.hints import reversed_scores, soft_labels
+from medtransfer.report.hints import reversed_scores, saturated_scores, soft_labels
 from medtransfer.report.identifiers import identifiers_of, readable_rows
 from medtransfer.report.page import write_evaluation_report
 from medtransfer.study.rungs.facts import known_facts
@@ -162,6 +162,7 @@ def evaluate(
     notes = (*table.notes, *([] if task else [reason]), *joined.said)
     notes = (*notes, *scored.notes, *tables.notes)
     notes = (*notes, *soft_labels(scored.frame), *reversed_scores(tables.results))
+    notes = (*notes, *saturated_scores(scored.frame, task or inferred))
     write_evaluation(
         out,
         tables,

@@ -2,6 +2,7 @@
 
 import polars as pl
 
+from medtransfer.data.config import Task
 from medtransfer.errors import plural
 from medtransfer.evaluation.comparison.seed_means import HEADLINE
 from medtransfer.report.text import fixed
@@ -10,6 +11,8 @@ from medtransfer.tables.results import ALL, MACRO, MICRO
 
 CHANCE = 0.5
 MAX_HINTS = 5
+SATURATED, CEASED = 36, 744
+"""Logits above and below which float64 holds no probability other than 1 and 0."""
 
 
 def reversed_scores(results: pl.DataFrame) -> list[str]:
@@ -34,6 +37,27 @@ def reversed_scores(results: pl.DataFrame) -> list[str]:
     ]
     if len(rows) > MAX_HINTS:
         sentences.append(f"So it is for {len(rows) - MAX_HINTS} more runs, targets or cohorts.")
+    return sentences
+
+
+def saturated_scores(predictions: pl.DataFrame, task: Task) -> list[str]:
+    """Sentences on scores whose probabilities are 1 or 0 to the last digit, and so alike.
+
+    Args:
+        predictions: The table that is evaluated.
+        task: Relation of its targets.
+    """
+    sentences: list[str] = []
+    for name in target_names(predictions) if task != "single-label" else ():
+        logit = pl.col(f"logit_{name}")
+        beyond = predictions.filter((logit > SATURATED) | (logit < -CEASED))
+        if beyond[f"logit_{name}"].n_unique() > 1:
+            sentences.append(
+                f"'logit_{name}' is above {SATURATED} or below -{CEASED} in "
+                f"{plural(len(beyond), 'row')}: their probabilities are 1 or 0 to the last digit, "
+                "and thresholds, calls and calibration do not tell them apart. If it is a raw "
+                "score and no logit, write its probability as prob_<name>, and evaluate again."
+            )
     return sentences
 
 

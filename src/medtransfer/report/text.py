@@ -208,7 +208,7 @@ def answered_sentence(row: Row) -> str:
 
 
 def detectable(row: Row, comparisons: int = 1) -> float | None:
-    """Smallest true value that such a study detects with 80% power; None without an interval.
+    """Smallest true value that such a study detects with 80% power; None without one below 1.
 
     From the wider half of the interval: the other may end at the metric's limit.
     """
@@ -216,7 +216,8 @@ def detectable(row: Row, comparisons: int = 1) -> float | None:
     if value is None or low is None or high is None or low == high:
         return None
     error = max(high - value, value - low) / NORMAL_QUANTILE
-    return detectable_difference(error, comparisons=comparisons)
+    amount = detectable_difference(error, comparisons=comparisons)
+    return amount if amount < 1 else None  # no share and no AUROC changes by more
 
 
 def detectable_text(noun: str, amount: float | None, *, as_percent: bool = False) -> str:

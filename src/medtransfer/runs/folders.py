@@ -24,7 +24,7 @@ from collections.abc import Generator, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from medtransfer.errors import StudyError
+from medtransfer.errors import StudyError, listed
 from medtransfer.files import (
     is_temporary,
     json_text,
@@ -43,6 +43,7 @@ from medtransfer.integrity.run_seal import (
     SELECTED_WEIGHTS,
     TESTED,
     TRAJECTORY,
+    read_run_seal,
     seal_run,
 )
 from medtransfer.integrity.study_seal import seal_study, sealed_entry
@@ -80,6 +81,20 @@ class RunFolder:
     def is_done(self) -> bool:
         """True if the run ended with predictions and results."""
         return (self.path / "done").is_file()
+
+    def require_sealed(self) -> None:
+        """Compare the files of a finished run with its seal, before they are passed on.
+
+        Raises:
+            StudyError: They were damaged or edited, or the seal was.
+        """
+        seal = read_run_seal(self.path)
+        if seal is not None and (names := seal.damaged(self.path)):
+            raise StudyError(
+                f"Not as sealed (damaged, edited or deleted): {listed(names)} of run "
+                f"{self.run_id}. `medtransfer fsck` compares all files; `medtransfer run "
+                "study.yaml` makes them again."
+            )
 
     def error(self) -> RunError | None:
         """The reason why the run failed or diverged; None if it did neither."""

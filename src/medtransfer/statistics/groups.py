@@ -10,6 +10,8 @@ from medtransfer.metrics.weighted import SubgroupMetrics, evaluate_replicates, r
 from medtransfer.statistics.bootstrap import LEVEL, MIN_DEFINED, WIDTH, quantile
 from medtransfer.statistics.small_samples import NORMAL_QUANTILE
 
+MIN_LOG = -200.0
+"""Logarithm of a share of 0, where a difference of logarithms is asked for."""
 Variance = Callable[[Floats], Floats]
 """Variance of each group's value under its size. [G, R] to [G, R]"""
 
@@ -141,6 +143,39 @@ def worst_interval(
     width = float(quantile(np.abs(noise).max(axis=0), LEVEL))
     value = float(worst_group(values, higher_is_better=higher_is_better)[0])
     return max(ends[0], value - width), min(ends[1], value + width)
+
+
+def ratio_interval(
+    values: Sequence[Floats], largest: float, noise: Floats | None = None
+) -> tuple[float, float] | None:
+    """The interval of a ratio of groups: `gap_interval` of their logarithms, up to 1.
+
+    The smallest of equal groups over the largest is below 1 in every sample, and lower still in
+    replicates, so that their percentiles leave out 1 also where groups are equal.
+
+    Args:
+        values: Of each group; not below 0. G times [1 + R]
+        largest: Largest value of the metric.
+        noise: As for `gap_interval`.
+
+    Returns:
+        From 0 where the smallest group may be 0; None as for `gap_interval`, and where no
+        group is above 0.
+    """
+    noise = _noise(values) if noise is None else noise
+    value = float(ratio_of_groups(values)[0])
+    if noise is None or not np.isfinite(value):
+        return None
+    center = np.stack(values)[:, :1]
+    drawn = np.clip(center + noise, 0.0, largest)
+    if value == 0:  # nothing is known of its logarithm
+        return 0.0, float(quantile(ratio_of_groups(list(drawn)), LEVEL))
+    with np.errstate(divide="ignore"):
+        apart = np.log(drawn) - np.log(center)
+    apart = np.maximum(apart, MIN_LOG)
+    width = float(quantile(apart.max(axis=0) - apart.min(axis=0), LEVEL))
+    low = value * float(np.exp(-width))
+    return low if low > np.exp(MIN_LOG / 2) else 0.0, min(1.0, value * float(np.exp(width)))
 
 
 def interval_noise(

@@ -37,7 +37,7 @@ from medtransfer.tables.values.missing_words import (
     patient_faults,
     without_words,
 )
-from medtransfer.tables.values.names import ALLOWED_NAME, can_be_shown
+from medtransfer.tables.values.names import unshowable
 from medtransfer.tables.values.reading import Roles, read_cells
 from medtransfer.tables.values.spellings import unicode_faults
 from medtransfer.tables.values.value_map import (
@@ -297,9 +297,7 @@ def named_column_faults(
             faults += _class_faults(frame, name, targets)
         else:
             faults += name_faults(frame, name)
-    shown = [name for name, _ in wanted if not can_be_shown(name)]
-    faults += [f"'{printable(name, 80)}' is no name (allowed: {ALLOWED_NAME})" for name in shown]
-    return faults
+    return [*faults, *unshowable(name for name, _ in wanted)]
 
 
 def _label_faults(frame: pl.DataFrame, name: str, *, fractions: bool) -> list[str]:

@@ -24,6 +24,7 @@ from medtransfer.tables.schema import (
     typed,
     write_frame,
 )
+from medtransfer.tables.values.names import unshowable
 
 PREDICTIONS_CONTRACT = Contract(
     "Predictions",
@@ -158,6 +159,7 @@ def check_predictions(frame: pl.DataFrame) -> list[str]:
     """Faults of a typed predictions table that carries a `ROW` column."""
     faults = duplicates(frame, PREDICTION_KEY)
     names = target_names(frame)
+    faults += unshowable(names)
     for name in names:
         if f"logit_{name}" not in frame.columns:
             faults.append(f"'target_{name}' has no 'logit_{name}'")

@@ -1,5 +1,6 @@
 """A study's network becomes a bundle, the same to the byte, without a name in it."""
 
+import shutil
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -44,6 +45,17 @@ def test_the_seed_that_is_best_on_tune_is_taken_with_all_labels(
     (taken,) = bundle.facts.training.run_ids
     assert aurocs[taken] == max(aurocs.values())
     assert "best AUROC on the tuning split" in bundle.facts.training.why
+
+
+def test_predictions_that_were_edited_make_no_bundle(finished: StudyFolder, tmp_path: Path) -> None:
+    copy = StudyFolder(tmp_path / "study")
+    leave = shutil.ignore_patterns("cache", "features", "estimates")
+    shutil.copytree(finished.path, copy.path, ignore=leave)
+    for run_id in copy.run_ids():
+        table = copy.run(run_id).predictions().with_columns(-pl.col("logit_malignant"))
+        table.write_parquet(copy.run(run_id).path / "predictions.parquet")
+    with pytest.raises(StudyError, match="Not as sealed.*predictions.parquet of run"):
+        export_bundle(copy, tmp_path / "x.medt", rung=RUNG)
 
 
 def test_promises_are_the_numbers_of_the_study(finished: StudyFolder, bundle: Bundle) -> None:

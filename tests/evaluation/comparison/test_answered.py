@@ -146,6 +146,15 @@ def test_folds_are_pooled_into_one_out_of_fold_run() -> None:
     assert tables.results["run_id"].drop_nulls().unique().to_list() == ["f0"]
 
 
+def test_patients_that_several_folds_tested_are_counted() -> None:
+    keys = [(f"f{fold}", GridKey("R")) for fold in range(4)]
+    alone = folds().with_columns(patient_id=pl.col("case_id"))
+    assert len(pool_folds(alone, keys)[1]) == 1
+    _, notes = pool_folds(folds(), keys)
+    assert notes[1].startswith("Rung 'R' was tested on ")
+    assert "each network saw these patients in training" in notes[1]
+
+
 def test_folds_with_a_tuning_split_are_refused_with_what_to_do() -> None:
     with pytest.raises(TableError, match=r"folds of a cross-validation.*Leave out all rows but"):
         evaluated(folds(tune=True))

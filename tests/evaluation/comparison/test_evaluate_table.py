@@ -85,6 +85,15 @@ def test_cases_without_a_partner_are_counted_on_both_sides(tmp_path: Path) -> No
     assert same.equals(about.sort("case_id"))
 
 
+def test_names_and_values_of_attributes_that_no_page_can_show_are_refused(tmp_path: Path) -> None:
+    about = attributes_of(TABLE).with_columns(**{"se\x1bx": pl.lit("F\x1b[31m")})
+    with pytest.raises(TableError) as caught:
+        join_attributes(TABLE, manifest(tmp_path, about), ["se\x1bx"])
+    assert "\x1b" not in str(caught.value)
+    assert "is no name (allowed: text of up to 200 characters without" in str(caught.value)
+    assert "holds 'F\ufffd[31m' in 130 rows" in str(caught.value)
+
+
 def test_tables_without_a_case_in_common_are_refused(tmp_path: Path) -> None:
     other = manifest(tmp_path, pl.DataFrame({"case_id": ["1", "2"], "sex": ["F", "M"]}))
     with pytest.raises(TableError) as caught:

@@ -26,8 +26,8 @@ from tests.prediction_tables import (
     scored_rows,
 )
 
+from medtransfer.evaluation.comparison.pairs.intervals import BIASED_DIFFERENCE
 from medtransfer.evaluation.comparison.seed_means import (
-    BIASED_DIFFERENCE,
     Mean,
     drops,
     mean_results,

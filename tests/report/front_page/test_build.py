@@ -76,6 +76,15 @@ def test_few_positive_cases_are_cautioned_of_where_their_number_is_hidden() -> N
     assert any("well known at south: fewer than 30" in text for text in front.not_concluded)
 
 
+def test_a_threshold_set_on_few_positive_cases_is_cautioned_of() -> None:
+    data = two_hospitals()
+    warning = "it was set on fewer than 10 tuning cases with a finding"
+    assert not any(warning in text for text in front_page(data).not_concluded)
+    few = SplitCounts("north", "tune", 90, 80, {"y": 1}, {"y": 89})
+    counts = (few, *(c for c in data.counts if (c.cohort, c.split) != ("north", "tune")))
+    assert any(warning in text for text in front_page(replace(data, counts=counts)).not_concluded)
+
+
 def test_counts_are_those_of_the_cases_that_were_scored() -> None:
     rows = areas()
     for of_rung in rows.values():

@@ -50,6 +50,24 @@ CASES: dict[str, tuple[Claim, str, str]] = {
         "not shown",
         "new and old could not be compared: no positive case.",
     ),
+    "the same in all replicates": (
+        better_rung(
+            "new", "old", "north", Quantity(0.0, reason="no interval: all replicates are equal")
+        ),
+        "not shown",
+        (
+            "new and old have the same AUROC at north, whichever of its patients are drawn: these "
+            "cases cannot tell them apart."
+        ),
+    ),
+    "over some targets": (
+        better_rung("new", "old", "north", Quantity(0.1, 0.02, 0.2, "over the 1 of 2 targets")),
+        "shown",
+        (
+            "new is better than old: AUROC higher by 0.100 [0.020, 0.200] (over the 1 of 2 "
+            "targets) at north."
+        ),
+    ),
     "lost, gained and unclear": (
         other_hospitals(
             "north", [HospitalLoss("a", UP), HospitalLoss("b", DOWN), HospitalLoss("c", OPEN, 0.2)]
@@ -170,6 +188,16 @@ CASES: dict[str, tuple[Claim, str, str]] = {
         (
             "No error of its probabilities was shown; the mean error in percentage points is "
             "2 [0, 5] at b. Errors up to the upper ends are not ruled out."
+        ),
+    ),
+    "probabilities without an interval": (
+        probability_errors({"a": Quantity(0.0), "b": Quantity(0.02, 0.0, 0.05)}),
+        "not shown",
+        (
+            "No error of its probabilities was shown; the mean error in percentage points is "
+            "2 [0, 5] at b. Errors up to the upper ends are not ruled out. The mean error of its "
+            "probabilities in percentage points is 0 [no interval] at a: without an interval, no "
+            "error is ruled out."
         ),
     ),
     "no probabilities": (

@@ -1,5 +1,6 @@
 """Garbage of a study: named with sizes, deleted only when asked, and nothing else is."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,22 @@ def test_a_study_as_it_was_run_holds_no_garbage(study: StudyFolder) -> None:
     garbage = collect_garbage(study, delete=True)
     assert (garbage.items, garbage.notes) == ((), ())
     assert fsck(study.path).passed
+
+
+def test_files_behind_a_link_are_left_and_that_is_said(
+    littered: StudyFolder, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "precious").write_text("of others")
+    shutil.rmtree(littered.path / "cache")
+    (littered.path / "cache").symlink_to(elsewhere)
+    garbage = collect_garbage(littered, delete=True)
+    assert "images" not in {item.kind for item in garbage.items}
+    assert garbage.notes == (
+        "cache is a link: what lies behind it may be of others, and was left.",
+    )
+    assert (elsewhere / "precious").read_text() == "of others"
 
 
 def test_garbage_is_named_with_its_size_and_left(littered: StudyFolder) -> None:

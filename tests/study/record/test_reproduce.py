@@ -70,9 +70,19 @@ def test_changed_inputs_are_refused_before_anything_is_run(
     run = study.run(study.run_ids()[0])
     text = (run.path / "run.json").read_text("utf-8")
     (run.path / "run.json").write_text(text.replace(str(manifest), str(tmp_path / "other.parquet")))
+    seal_run(run.path)
     with pytest.raises(StudyError, match="the rows and images that train and select are others"):
         repeat(run.run_id)
     assert not (tmp_path / "again" / "runs").exists()
+
+
+def test_a_run_that_is_not_as_sealed_is_nothing_to_compare_with(
+    study: StudyFolder, repeat: Callable[[str], Reproduction]
+) -> None:
+    run = study.run(study.run_ids()[0])
+    run.predictions().head(3).write_parquet(run.path / "predictions.parquet")
+    with pytest.raises(StudyError, match="Not as sealed.*predictions.parquet of run"):
+        repeat(run.run_id)
 
 
 def test_a_run_that_is_not_done_has_nothing_to_compare_with(

@@ -109,7 +109,7 @@ def open_run(study: StudyFolder, request: RunRequest) -> TrainedRun:
         request: From its ``run.json``.
 
     Raises:
-        StudyError: Its data have changed since, or its weights are damaged or gone.
+        StudyError: Its data have changed since, or its weights or predictions are damaged or gone.
     """
     run, folder = request.run, study.run(request.run_id)
     if control_of(run.model.rung) is not None:
@@ -126,6 +126,8 @@ def open_run(study: StudyFolder, request: RunRequest) -> TrainedRun:
             f"Rung '{run.model.rung}' is a file of features: the network that made them is not "
             "here, so no bundle can be made of it."
         )
+    weights = _selected_weights(folder)
+    folder.require_sealed()
     data = RunData(run, study.images, request.inputs)
     frame = assign_splits(data.manifest, run.data)
     cases = partition_cases(build_cases(frame, run.data), frame, run)
@@ -143,7 +145,7 @@ def open_run(study: StudyFolder, request: RunRequest) -> TrainedRun:
         spec=spec,
         recipe=tested.recipe,
         network=_network_facts(run, architecture, folder),
-        weights=_selected_weights(folder),
+        weights=weights,
         training_images=training,
     )
 

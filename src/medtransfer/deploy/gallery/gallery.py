@@ -121,8 +121,9 @@ class _Shown:
     """Images, predictions and attributes of a run."""
 
     def __init__(self, study: StudyFolder, request: RunRequest) -> None:
-        data = request.run.data
-        self.predictions = study.run(request.run_id).predictions()
+        data, run = request.run.data, study.run(request.run_id)
+        run.require_sealed()
+        self.predictions = run.predictions()
         self._manifest: Manifest = RunData(request.run, study.images, request.inputs).manifest
         self._limit, self._framing = data.pixel_limit, data.image.framing
         frame = self._manifest.frame

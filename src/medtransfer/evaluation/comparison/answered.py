@@ -131,7 +131,22 @@ def pool_folds(
             f"test case in common) and were pooled into one out-of-fold run of "
             f"{plural(cases, 'case')}. Scores of different networks are ranked together there."
         )
+        notes += _in_several_folds(rows.filter(TEST), key.rung)
     return predictions, tuple(notes)
+
+
+def _in_several_folds(rows: pl.DataFrame, rung: str) -> list[str]:
+    """Sentence on patients that several folds tested: each fold's network was trained on them."""
+    folds = rows.group_by("patient_id").agg(pl.col("run_id").n_unique())
+    split = folds.filter(pl.col("run_id") > 1)
+    if split.is_empty():
+        return []
+    sentence = (
+        f"Rung '{rung}' was tested on {len(split):,} of {plural(len(folds), 'patient')} in several "
+        "folds: if the other folds were its training cases, each network saw these patients in "
+        "training, and all its numbers are too good. Divide folds by patient."
+    )
+    return [sentence]
 
 
 def _share_a_case(tests: Sequence[Answered]) -> bool:

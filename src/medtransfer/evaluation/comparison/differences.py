@@ -8,13 +8,12 @@ import numpy as np
 
 from medtransfer.errors import listed
 from medtransfer.evaluation.comparison.grid_key import GridKey
-from medtransfer.evaluation.comparison.seed_means import (
-    HEADLINE,
-    Mean,
+from medtransfer.evaluation.comparison.pairs.intervals import (
     difference_intervals,
     few_patients,
     paired_ends,
 )
+from medtransfer.evaluation.comparison.seed_means import HEADLINE, Mean
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.evaluation.scoring.estimate import UNDEFINED, Estimate, ResultKey, changed
 from medtransfer.metrics.catalog import find_metric
@@ -342,7 +341,8 @@ def _family(family: Sequence[Compared], p_bh: Sequence[float | None]) -> Iterato
         of_all, span = next(together), find_metric(row.metric).span
         detectable = row.detectable
         if both.error > 0:
-            detectable = detectable_difference(both.error, both.degrees, comparisons=tests)
+            amount = detectable_difference(both.error, both.degrees, comparisons=tests)
+            detectable = amount if amount < span else None
         yield changed(
             row,
             p_holm=p_holm,

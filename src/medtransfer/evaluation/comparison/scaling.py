@@ -7,10 +7,10 @@ import numpy as np
 
 from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.evaluation.comparison.label_savings import CURVE_AUC, CurveKey, curve_auc_values
+from medtransfer.evaluation.comparison.pairs.intervals import difference_interval
 from medtransfer.evaluation.comparison.seed_means import (
     HEADLINE,
     Mean,
-    difference_interval,
     drop_by_seed,
     internal_and_shifted,
     with_seeds,

@@ -10,6 +10,7 @@ from medtransfer.errors import listed
 from medtransfer.evaluation.comparison.cells.seed_part import SeedPart, seed_part
 from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.evaluation.comparison.group_gaps import SeedGroups, mean_gaps
+from medtransfer.evaluation.comparison.pairs.intervals import drop_interval
 from medtransfer.evaluation.comparison.target_means import (
     WITHIN,
     SharedMean,
@@ -18,8 +19,6 @@ from medtransfer.evaluation.comparison.target_means import (
 )
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.evaluation.scoring.estimate import (
-    NO_INTERVAL,
-    NO_SPREAD,
     Estimate,
     ResultKey,
     changed,
@@ -28,21 +27,12 @@ from medtransfer.evaluation.scoring.score import MeasuredRun
 from medtransfer.metrics.catalog import find_metric
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.seeds import generator
-from medtransfer.statistics.bootstrap import percentile_interval, percentile_intervals
 from medtransfer.statistics.contrasts import SeedTerm, contrast, seed_term, seeded_replicates
-from medtransfer.statistics.small_samples import (
-    FEW_PATIENTS,
-    difference_of_intervals,
-    widened_interval,
-)
 from medtransfer.statistics.variance import variance_parts
 from medtransfer.tables.results import ALL, Result
 
 HEADLINE = "auroc"
 """The metric that curves over label fractions are drawn in."""
-BIASED_DIFFERENCE = (
-    "no interval: chance alone pushes the metric up, on both sides by different amounts"
-)
 DROP_SUFFIX = "_drop"
 OVER_SHARED = "over the"
 """Start of the reason of a drop over the targets that both cohorts have."""
@@ -259,77 +249,6 @@ def with_mean(estimate: Estimate, mean: TargetMean) -> Estimate:
     )
 
 
-def drop_interval(
-    internal: Estimate, shifted: Estimate, metric: str
-) -> tuple[tuple[float, float] | None, str | None]:
-    """The interval of a difference between two cohorts, or the reason why there is none.
-
-    Of the replicates; where a cohort has few patients, from the two sides' own intervals.
-    """
-    if internal.values is None or shifted.values is None or len(internal.values) == 1:
-        return None, None
-    drop = internal.values - shifted.values
-    few = internal.is_small(metric) or shifted.is_small(metric)
-    if find_metric(metric).biased or not few:
-        interval = difference_interval(drop, metric)
-        return interval, None if interval else missing_interval(drop, metric)
-    lacking = internal.lacking(metric) or shifted.lacking(metric)
-    sides = internal.interval(metric), shifted.interval(metric)
-    if lacking is not None or sides[0] is None or sides[1] is None:
-        return None, lacking or NO_INTERVAL
-    values = float(internal.values[0]), float(shifted.values[0])
-    return difference_of_intervals(values, (sides[0], sides[1])), None
-
-
-def paired_interval(
-    one: Estimate, other: Estimate, metric: str
-) -> tuple[tuple[float, float] | None, str | None]:
-    """The interval of a difference on the same patients, or the reason why there is none.
-
-    Of the replicates, widened where patients are few. Both at an end of the range, of a sample
-    that cannot tell them apart, have none.
-    """
-    if one.values is None or other.values is None:
-        return None, None
-    difference = one.values - other.values
-    interval = difference_interval(difference, metric)
-    return paired_ends((one, other), metric, float(difference[0]), interval)
-
-
-def paired_ends(
-    sides: tuple[Estimate, Estimate],
-    metric: str,
-    value: float,
-    interval: tuple[float, float] | None,
-) -> tuple[tuple[float, float] | None, str | None]:
-    """`paired_interval` of two sides whose replicates have been subtracted.
-
-    Args:
-        sides: Both with values.
-        metric: Their metric.
-        value: Their difference in the sample.
-        interval: From `difference_interval`.
-    """
-    first, second = sides
-    if first.values is None or len(first.values) == 1:
-        return None, None
-    lacking = first.lacking(metric) or second.lacking(metric)
-    entry = find_metric(metric)
-    if lacking is not None or interval is None:
-        return None, lacking or (BIASED_DIFFERENCE if entry.biased else NO_INTERVAL)
-    at_end = float(first.values[0]) in (entry.low, entry.high)
-    if interval[0] == interval[1] and at_end:
-        return None, NO_SPREAD
-    fewest = few_patients(first, second, metric)
-    return (interval if fewest is None else widened_interval(value, interval, fewest)), None
-
-
-def few_patients(one: Estimate, other: Estimate, metric: str) -> int | None:
-    """Patients of the class or share that has the fewest, where replicates vary too little."""
-    fewest = min(one.fewest(metric), other.fewest(metric))
-    return fewest if 1 < fewest < FEW_PATIENTS else None
-
-
 def internal_and_shifted(mean: Mean, key: ResultKey) -> tuple[Floats, Floats] | None:
     """Every seed's values on the internal test set and at a shifted cohort, of the same targets.
 
@@ -350,32 +269,6 @@ def drop_by_seed(mean: Mean, key: ResultKey) -> Floats | None:
     """The drop of every seed at a shifted cohort: its two values are of one network. [S, 1 + R]"""
     pair = internal_and_shifted(mean, key)
     return None if pair is None else pair[0] - pair[1]
-
-
-def difference_interval(difference: Floats, metric: str) -> tuple[float, float] | None:
-    """The percentile interval of a difference; none where chance pushes both sides up.
-
-    What chance adds to two calibration errors cancels only between cohorts of one size and
-    networks that are calibrated alike.
-    """
-    return None if find_metric(metric).biased else percentile_interval(difference)
-
-
-def difference_intervals(
-    differences: Floats, metrics: Sequence[str]
-) -> list[tuple[float, float] | None]:
-    """`difference_interval` of several. [N, 1 + R] to N"""
-    return [
-        None if find_metric(metric).biased else interval
-        for metric, interval in zip(metrics, percentile_intervals(differences), strict=True)
-    ]
-
-
-def missing_interval(difference: Floats, metric: str) -> str | None:
-    """Reason if `difference_interval` gives none; None where no replicates were drawn."""
-    if len(difference) == 1:
-        return None
-    return BIASED_DIFFERENCE if find_metric(metric).biased else NO_INTERVAL
 
 
 def variances(mean: Mean) -> Iterator[Result]:

@@ -92,7 +92,7 @@ class Estimate:
             return self.row(key, None, run_id=run_id)
         interval = None if len(self.values) == 1 else self.interval(key.metric)
         value = _clipped(float(self.values[0]), key.metric)
-        missing = self._missing_interval(key.metric) if interval is None else None
+        missing = self.missing_interval(key.metric) if interval is None else None
         return self.row(key, value, interval, missing=missing, run_id=run_id)
 
     def row(
@@ -118,6 +118,8 @@ class Estimate:
         reason = self.reason
         if value is not None and not np.isfinite(value):
             value, reason = None, reason or UNDEFINED
+        if interval is not None and is_point(interval):
+            interval, missing = None, NO_SPREAD
         low, high = (None, None) if interval is None or value is None else interval
         if value is not None and interval is None:
             reason = "; ".join(why for why in (reason, missing) if why) or None
@@ -143,8 +145,9 @@ class Estimate:
         """Interval that suits a metric.
 
         By the rule of `support` where that says more than replicates do. Else squared where chance
-        alone pushes the metric up; otherwise BCa if it was asked for, or percentile. None below
-        the least number of patients, and where all replicates are equal.
+        alone pushes the metric up; otherwise BCa if it was asked for, or percentile, and the value
+        itself where it lies beyond all of them, as at the maximum of ``p (1 - p)``. None below the
+        least number of patients, and where all replicates are equal.
         """
         if self.values is None or not np.isfinite(self.values[0]):
             return None
@@ -158,7 +161,10 @@ class Estimate:
         interval = self._of_replicates(entry)
         if interval is not None and self.of_targets is not None:
             interval = self.of_targets.widened(float(self.values[0]), interval, entry)
-        return None if interval is not None and _is_point(interval) else interval
+        if interval is None or is_point(interval):
+            return None
+        value = float(self.values[0])
+        return min(interval[0], value), max(interval[1], value)
 
     def lacking(self, metric: str) -> str | None:
         """Reason that too few patients are behind it for an interval; None if enough are."""
@@ -176,6 +182,11 @@ class Estimate:
         """True if replicates alone cannot show how far it may be off."""
         return self.fewest(metric) < FEW_PATIENTS
 
+    def is_at_end(self, metric: str) -> bool:
+        """True at an end of the metric's range, where all replicates are equal to the value."""
+        entry = find_metric(metric)
+        return self.values is not None and float(self.values[0]) in (entry.low, entry.high)
+
     def _of_replicates(self, entry: Metric) -> tuple[float, float] | None:
         if self.values is None:
             return None
@@ -190,7 +201,7 @@ class Estimate:
         """True if it is defined in enough replicates to know its variance."""
         return self.values is not None and replicates_suffice(self.values)
 
-    def _missing_interval(self, metric: str) -> str | None:
+    def missing_interval(self, metric: str) -> str | None:
         """Reason for no interval; None where no replicates were drawn or it is given already."""
         if self.values is None or len(self.values) == 1 or self.reason == ONE_PATIENT:
             return None
@@ -200,7 +211,7 @@ class Estimate:
         if lacking is not None:
             return lacking
         ends = percentile_interval(self.values)
-        if ends is not None and _is_point(ends):
+        if ends is not None and is_point(ends):
             return NO_SPREAD
         return NO_INTERVAL if ends is None else ONE_SIDE
 
@@ -237,9 +248,9 @@ def _has_score_interval(entry: Metric) -> bool:
     return entry.share is not None or entry.name in ("auroc", "auroc_within")
 
 
-def _is_point(ends: tuple[float, float]) -> bool:
-    """True if an interval has no width but rounding."""
-    return ends[1] - ends[0] < ROUNDING
+def is_point(ends: tuple[float | None, float | None]) -> bool:
+    """True if an interval has no width but rounding; one without an end has."""
+    return ends[0] is not None and ends[1] is not None and ends[1] - ends[0] < ROUNDING
 
 
 def _clipped(value: float, metric: str) -> float:
@@ -284,7 +295,9 @@ def mean_support(
 
 def _beyond_replicates(estimate: Estimate, metric: str, entry: Metric) -> tuple[float, float]:
     """Squared distances to the ends of its own interval minus those of its replicates', from 0."""
-    if estimate.values is None or len(estimate.values) < 2 or not estimate.is_small(metric):
+    if estimate.values is None or len(estimate.values) < 2:
+        return 0.0, 0.0
+    if not (estimate.is_small(metric) or estimate.is_at_end(metric)):
         return 0.0, 0.0
     center = float(estimate.values[0])
     own = estimate.interval(metric) or (entry.low, entry.high)

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.evaluation.scoring.estimate import NO_INTERVAL, Estimates, MetricKey
 from medtransfer.evaluation.scoring.gap_tests import gap_test_rows
@@ -19,10 +17,10 @@ from medtransfer.evaluation.scoring.group_comparison import (
 )
 from medtransfer.evaluation.scoring.test_set import TestSet
 from medtransfer.metrics.catalog import find_metric
-from medtransfer.statistics.bootstrap import percentile_interval
 from medtransfer.statistics.groups import (
     gap,
     gap_interval,
+    ratio_interval,
     ratio_of_groups,
     worst_group,
     worst_interval,
@@ -100,13 +98,10 @@ def _gap_rows(comparison: ComparedGroups, config: EvaluationConfig) -> Iterator[
         yield comparison.number(name + WORST, worst, interval)
     interval = gap_interval(values, metric.span, noise)
     yield comparison.number(name + GAP, float(gap(values)[0]), interval)
-    ratio = ratio_of_groups(values)
-    if noise is not None:
-        drawn = np.clip(np.stack(values)[:, :1] + noise, metric.low, metric.high)
-        ratio = np.append(ratio[:1], ratio_of_groups(list(drawn)))
-    interval = None if metric.biased else percentile_interval(ratio)
+    interval = None if metric.biased else ratio_interval(values, metric.high, noise)
     missing = BIASED_RATIO if metric.biased else NO_INTERVAL
-    yield comparison.number(name + RATIO, float(ratio[0]), interval, missing)
+    ratio = float(ratio_of_groups(values)[0])
+    yield comparison.number(name + RATIO, ratio, interval, missing)
 
 
 def _odds_rows(comparisons: Sequence[ComparedGroups], config: EvaluationConfig) -> Iterator[Result]:

@@ -135,11 +135,15 @@ class GroupComparison(ComparedGroups):
         return [e.values for e in self.estimates if e.values is not None]
 
     def noise(self, config: EvaluationConfig) -> Floats | None:
-        """Draws of the groups' errors where a group is too small for its replicates. [G, R]"""
-        small = any(e.is_small(self.key.metric) for e in self.estimates)
-        if len(self.values[0]) < 2 or not small:
+        """Draws of the groups' errors where replicates of a group show too little of them. [G, R]
+
+        It is too small for that, or all its cases agree.
+        """
+        metric = self.key.metric
+        mute = any(e.is_small(metric) or e.is_at_end(metric) for e in self.estimates)
+        if len(self.values[0]) < 2 or not mute:
             return None
-        intervals = [e.interval(self.key.metric) for e in self.estimates]
+        intervals = [e.interval(metric) for e in self.estimates]
         known = [interval for interval in intervals if interval is not None]
         if len(known) < len(intervals):
             return None

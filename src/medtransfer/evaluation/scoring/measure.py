@@ -1,5 +1,6 @@
 """Estimates: every metric of a test set's subgroups, in the sample and in every replicate."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -281,18 +282,17 @@ def _macro(run: RunArrays, subgroup: Subgroup, estimates: Estimates) -> Estimate
         of_targets = [estimates.get(MetricKey(name, metric), NO_SHARES) for name in run.names]
         names = [n for n, e in zip(run.names, of_targets, strict=True) if e.is_defined]
         defined = [estimates[MetricKey(name, metric)] for name in names]
-        reason = None
-        if len(defined) < len(of_targets):
-            why = next((e.reason for e in of_targets if e.reason), UNDEFINED)
-            left = len(of_targets) - len(defined)
-            reason = f"{left} of {len(of_targets)} targets left out: {why}"
+        left_for = Counter(e.reason or UNDEFINED for e in of_targets if not e.is_defined)
+        reason = "; ".join(
+            f"{left} of {len(of_targets)} targets left out: {why}" for why, left in left_for.items()
+        )
         values = [e.values for e in defined if e.values is not None]
         left_out = [e.left_out for e in defined if e.left_out is not None]
         means[MetricKey(MACRO, metric)] = Estimate(
             values=np.mean(values, axis=0) if values else None,
             cases=cases,
             patients=patients,
-            reason=reason,
+            reason=reason or None,
             left_out=np.mean(left_out, axis=0) if left_out else None,
             of_targets=mean_support(defined, metric),
             targets=tuple(names),

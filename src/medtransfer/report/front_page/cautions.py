@@ -6,8 +6,9 @@ from medtransfer.language.numbers import localised
 from medtransfer.language.translation import template, translate
 from medtransfer.report.content import ReportData
 from medtransfer.report.front_page.facts import HospitalFacts, QuestionLine
-from medtransfer.report.front_page.hospitals import few_positive
+from medtransfer.report.front_page.hospitals import TUNE, few_positive, operating_point
 from medtransfer.report.text import fixed, joined
+from medtransfer.statistics.small_samples import MIN_BOOTSTRAP
 
 FEW_OF_ONE = template(
     "That the share of missed cases is well known at {cohorts}: fewer than {least} test cases "
@@ -120,3 +121,16 @@ def _of_counts(data: ReportData, hospitals: Sequence[HospitalFacts]) -> Iterator
         least = localised(f"{few_positive(data.evaluation.minimum_group)}")
         message = FEW_OF_ONE if len(data.targets) == 1 else FEW_OF_SEVERAL
         yield translate(message, cohorts=joined(few), least=least)
+    if operating_point(data) and _tuned_on_few(data):
+        yield translate(
+            "That the threshold does what it was set for: it was set on fewer than {least} tuning "
+            "cases with a finding.",
+            least=localised(f"{MIN_BOOTSTRAP}"),
+        )
+
+
+def _tuned_on_few(data: ReportData) -> bool:
+    """True if a target has so few positive tuning cases that a threshold says little."""
+    tuning = [count for count in data.counts if count.split == TUNE]
+    positives = [sum(count.positive.get(name, 0) for count in tuning) for name in data.targets]
+    return any(0 < number < MIN_BOOTSTRAP for number in positives)

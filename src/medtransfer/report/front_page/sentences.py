@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from scipy.special import ndtri
 
+from medtransfer.evaluation.scoring.estimate import NO_SPREAD
 from medtransfer.language.numbers import localised
 from medtransfer.language.reasons import reason_text
 from medtransfer.language.translation import template, translate
@@ -31,6 +32,8 @@ OF_TWO = float(ndtri(1 - ALPHA / 4)) / NORMAL_QUANTILE
 """Factor of an interval of which two are judged at once, so that either is wrong in 5 %."""
 NO_INTERVAL = "no interval: "
 """Beginning of the reason of a number without an interval."""
+ALL_EQUAL = NO_SPREAD.removeprefix(NO_INTERVAL)
+"""Reason of a difference of two rungs with the same value in every replicate."""
 
 
 @dataclass(frozen=True)
@@ -77,10 +80,10 @@ def left_out(estimate: Quantity) -> str:
     return "" if estimate.low is None else reason_text(estimate.reason or "")
 
 
-def noted(estimate: Quantity) -> str:
+def noted(estimate: Quantity, digits: int = 2) -> str:
     """The number with its interval and what it leaves out."""
     note = left_out(estimate)
-    return interval(estimate) + (f" ({note})" if note else "")
+    return interval(estimate, digits) + (f" ({note})" if note else "")
 
 
 def could_show(noun: str, amount: str | None) -> str:
@@ -114,6 +117,17 @@ def better_rung(
         detectable: Smallest true difference that the study would have shown.
         trained_once: The interval is over patients alone and holds for this training only.
     """
+    if difference.value == 0 and (difference.reason or "").endswith(ALL_EQUAL):
+        return Claim(
+            "not shown",
+            translate(
+                "{rung} and {reference} have the same AUROC at {cohort}, whichever of its patients "
+                "are drawn: these cases cannot tell them apart.",
+                rung=rung,
+                reference=reference,
+                cohort=cohort,
+            ),
+        )
     if difference.value is None or difference.low is None or difference.high is None:
         why = (difference.reason or "too few cases for an interval").removeprefix(NO_INTERVAL)
         return Claim(
@@ -131,7 +145,7 @@ def better_rung(
         better = translate(
             "{subject} is better than {reference}: AUROC higher by {amount} at {cohort}.",
             subject=subject,
-            amount=interval(difference, 3),
+            amount=noted(difference, 3),
             **values,
         )
         return Claim("shown", better)
@@ -139,7 +153,7 @@ def better_rung(
         worse = translate(
             "{subject} is worse than {reference}: AUROC lower by {amount} at {cohort}.",
             subject=subject,
-            amount=interval(difference.negated(), 3),
+            amount=noted(difference.negated(), 3),
             **values,
         )
         return Claim("shown", worse)
@@ -147,7 +161,7 @@ def better_rung(
         "{rung} and {reference} do not differ significantly at {cohort} (difference in AUROC "
         "{amount}).",
         rung=rung,
-        amount=interval(difference, 3),
+        amount=noted(difference, 3),
         **values,
     )
     shown = could_show("difference", None if detectable is None else fixed(detectable, 3))
@@ -313,22 +327,35 @@ def probability_errors(errors: Mapping[str, Quantity]) -> Claim:
         )
         return Claim("not shown", unknown)
     wrong = joined([_points_at(c, e) for c, e in measured.items() if e.is_above_zero])
-    unclear = joined([_points_at(c, e) for c, e in measured.items() if not e.is_above_zero])
+    rest = {cohort: error for cohort, error in measured.items() if not error.is_above_zero}
+    unclear = joined([_points_at(cohort, error) for cohort, error in rest.items()])
     if wrong:
         error = translate(
             "Its probabilities are wrong, on average by this many percentage points: {amounts}.",
             amounts=wrong,
         )
-        rest = translate("No error was shown elsewhere: {amounts}.", amounts=unclear)
-        return Claim("shown", f"{error} {rest}" if unclear else error)
-    return Claim(
-        "not shown",
-        translate(
-            "No error of its probabilities was shown; the mean error in percentage points is "
-            "{amounts}. Errors up to the upper ends are not ruled out.",
-            amounts=unclear,
-        ),
-    )
+        elsewhere = translate("No error was shown elsewhere: {amounts}.", amounts=unclear)
+        return Claim("shown", f"{error} {elsewhere}" if unclear else error)
+    bounded = [_points_at(cohort, error) for cohort, error in rest.items() if error.low is not None]
+    open_ended = [_points_at(cohort, error) for cohort, error in rest.items() if error.low is None]
+    parts: list[str] = []
+    if bounded:
+        parts.append(
+            translate(
+                "No error of its probabilities was shown; the mean error in percentage points is "
+                "{amounts}. Errors up to the upper ends are not ruled out.",
+                amounts=joined(bounded),
+            )
+        )
+    if open_ended:
+        parts.append(
+            translate(
+                "The mean error of its probabilities in percentage points is {amounts}: without an "
+                "interval, no error is ruled out.",
+                amounts=joined(open_ended),
+            )
+        )
+    return Claim("not shown", " ".join(parts))
 
 
 def _points_at(cohort: str, error: Quantity) -> str:

@@ -31,6 +31,8 @@ UNKNOWN = (
     "study's data cannot be read now. {error}"
 )
 
+LINKED = "{name} is a link: what lies behind it may be of others, and was left."
+
 
 @dataclass(frozen=True)
 class GarbageItem:
@@ -101,9 +103,19 @@ def collect_garbage(folder: StudyFolder, *, delete: bool = False) -> Garbage:
                 items = [item for item in items if item.kind != "features"]
         except MedTransferError as error:
             notes.append(UNKNOWN.format(error=error))
+        linked = sorted({linked for item in items if (linked := _link_above(folder, item))})
+        items = [item for item in items if not _link_above(folder, item)]
+        notes += [LINKED.format(name=name) for name in linked]
         for item in items if delete else ():
             _delete(folder, item)
     return Garbage(tuple(items), tuple(notes), is_deleted=delete)
+
+
+def _link_above(folder: StudyFolder, item: GarbageItem) -> str | None:
+    """The folder above an item that is a link, as a cache on another disk; None without one."""
+    above = [*Path(item.path).parents][:-1]
+    linked = [path.as_posix() for path in above if (folder.path / path).is_symlink()]
+    return linked[-1] if linked else None
 
 
 def _delete(folder: StudyFolder, item: GarbageItem) -> None:

@@ -105,6 +105,7 @@ def reproduce_run(
             f"Run '{printable(run_id)}' is not finished or not there, so there is nothing to "
             "compare with. `medtransfer status` lists the runs."
         )
+    run.require_sealed()
     if request.start is not None:
         raise StudyError(
             f"Run {run.run_id} goes on from the weights of run {request.start}, which a repetition "

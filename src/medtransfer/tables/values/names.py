@@ -4,7 +4,11 @@ A control character in the name of a cohort can end the program that draws it, a
 direction shows a name as another one.
 """
 
+from collections.abc import Iterable
+
 import polars as pl
+
+from medtransfer.errors import printable
 
 MAX_NAME = 200
 """Most characters of a name."""
@@ -31,6 +35,15 @@ def is_no_id(column: str) -> pl.Expr:
     """True for cells of a text column that can be no id and no path; null for empty ones."""
     text = pl.col(column).str.strip_chars()
     return text.str.contains(UNSHOWABLE) | (text.str.len_chars() > MAX_ID)
+
+
+def unshowable(names: Iterable[str]) -> list[str]:
+    """One fault for each name of a column that cannot be shown."""
+    return [
+        f"'{printable(name, 80)}' is no name (allowed: {ALLOWED_NAME})"
+        for name in names
+        if not can_be_shown(name)
+    ]
 
 
 def can_be_shown(name: str) -> bool:

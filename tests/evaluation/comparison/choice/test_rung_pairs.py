@@ -71,6 +71,19 @@ def test_equal_rungs_are_seldom_recommended_over_another() -> None:
     assert told_apart(200, 3, 3, 1.0) <= 0.09
 
 
+def test_two_rungs_that_never_differ_keep_no_third_from_being_recommended() -> None:
+    rng = np.random.default_rng(4)
+    weak, strong = (
+        simulated(rng, auroc, seeds=3, patients=0.003, of_seeds=0.004) for auroc in (0.7, 0.9)
+    )
+    means = [made("weak", {"a": weak}), made("copy", {"a": weak}), made("strong", {"a": strong})]
+    (pair,) = [p for p in rung_pairs(means) if {p.rung, p.reference} == {"weak", "copy"}]
+    assert pair.difference == 0
+    assert pair.low is not None
+    assert pair.low < 0  # by the seeds
+    assert choice(means) == "strong"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("rungs", "seeds"), [(2, 2), (2, 3), (2, 5), (4, 2), (8, 2), (8, 3)])
 def test_equal_rungs_keep_the_level(rungs: int, seeds: int) -> None:

@@ -190,3 +190,15 @@ def test_words_of_a_table_are_read_by_values_and_that_is_said(tmp_path: Path) ->
     assert any("written as '1'" in note for note in sizes.notes)
     with pytest.raises(ConfigError, match="values needs a predictions table"):
         sample_size(values={"target_x": {"ja": "1"}})
+
+
+def test_few_positive_patients_and_no_tuning_case_are_said(tmp_path: Path) -> None:
+    table = binary_table(CLUSTERED).filter(pl.col("split") == "test")
+    kept = table.filter(target_x=1)["patient_id"].unique().sort().head(1).implode()
+    few = table.filter((pl.col("target_x") == 0) | pl.col("patient_id").is_in(kept))
+    sizes = sample_size(written(tmp_path, few))
+    assert any("fewer than 10 patients with a positive case" in note for note in sizes.notes)
+    reasons = {row.goal: row.reason for row in sizes.rows if row.patients is None}
+    assert (
+        reasons["sensitivity within ±0.05"] == "no threshold in tune: give a plausible sensitivity"
+    )

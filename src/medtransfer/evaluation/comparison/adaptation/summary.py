@@ -19,7 +19,7 @@ from medtransfer.evaluation.comparison.adaptation.curve import (
 from medtransfer.evaluation.comparison.adaptation.table import AdaptRow, adapt_frame
 from medtransfer.evaluation.comparison.cells.rung_runs import LadderRun
 from medtransfer.evaluation.comparison.grid_key import GridKey
-from medtransfer.evaluation.comparison.seed_means import paired_interval
+from medtransfer.evaluation.comparison.pairs.intervals import paired_interval
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.evaluation.scoring.estimate import ROUNDING, Estimate, MetricKey, ResultKey
 from medtransfer.metrics.catalog import find_metric

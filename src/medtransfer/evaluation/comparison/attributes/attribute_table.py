@@ -15,12 +15,14 @@ from medtransfer.tables.schema import (
     Column,
     Contract,
     check_columns,
+    name_faults,
     raise_faults,
     read_noted_frame,
     typed,
 )
 from medtransfer.tables.values.ages import with_age_groups
 from medtransfer.tables.values.missing_words import UNKNOWN
+from medtransfer.tables.values.names import unshowable
 from medtransfer.tables.values.personal import MIN_BEHIND
 from medtransfer.tables.values.personal_columns import personal_faults
 from medtransfer.tables.values.rare_values import merge_rare_groups, rest_name
@@ -137,8 +139,10 @@ def _chosen(
         for name in names
         if name not in free
     ]
-    raise_faults(ATTRIBUTES, manifest, [*faults, *personal_faults(frame, names)])
     chosen = list(dict.fromkeys(names))
+    faults += unshowable(chosen)
+    faults += [fault for name in chosen if name in free for fault in name_faults(frame, name)]
+    raise_faults(ATTRIBUTES, manifest, [*faults, *personal_faults(frame, names)])
     cells = read_cells(frame, chosen, Roles(attributes=chosen), values)
     return chosen, replace(cells, notes=(*notes, *cells.notes))
 

@@ -10,13 +10,9 @@ import polars as pl
 from scipy.special import stdtrit
 
 from medtransfer.evaluation.comparison.differences import NONE_SHARED, seed_terms
-from medtransfer.evaluation.comparison.seed_means import (
-    HEADLINE,
-    Mean,
-    few_patients,
-    paired_interval,
-)
-from medtransfer.evaluation.scoring.estimate import UNDEFINED, ResultKey
+from medtransfer.evaluation.comparison.pairs.intervals import few_patients, paired_interval
+from medtransfer.evaluation.comparison.seed_means import HEADLINE, Mean
+from medtransfer.evaluation.scoring.estimate import NO_SPREAD, UNDEFINED, ResultKey, is_point
 from medtransfer.metrics.catalog import find_metric
 from medtransfer.statistics.bootstrap import LEVEL
 from medtransfer.statistics.contrasts import ENDLESS, SeedTerm, contrast
@@ -228,9 +224,13 @@ def _paired(row: RungPair, parts: Sequence[Part]) -> PairedRungs:
             return PairedRungs(replace(row, reason=reason))
         first, second = part.mean.estimate(part.key), part.base.estimate(part.key)
         interval, missing = paired_interval(first, second, HEADLINE)
-        if first.values is None or second.values is None or interval is None:
+        if first.values is None or second.values is None:
             return PairedRungs(replace(row, reason=missing))
         difference = float(first.values[0] - second.values[0])
+        if missing == NO_SPREAD:  # equal whichever patients are drawn: the seeds alone are left
+            interval = difference, difference
+        if interval is None:
+            return PairedRungs(replace(row, reason=missing))
         ends.append((difference, difference - interval[0], interval[1] - difference))
     value = float(np.mean([difference for difference, _, _ in ends]))
     down = np.sqrt(sum(below**2 for _, below, _ in ends)) / len(parts)
@@ -307,6 +307,8 @@ def _with_interval(
     width = factor * (both.high - both.low)
     without_seeds = _widening(limit, count) * (interval[1] - interval[0])
     has_error = both.error > 0
+    if is_point((both.low, both.high)):
+        return replace(paired.row, reason=NO_SPREAD)
     return replace(
         paired.row,
         low=max(-SPAN, value - factor * (value - both.low)),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from medtransfer.evaluation.comparison.seed_means import paired_interval
+from medtransfer.evaluation.comparison.pairs.intervals import paired_interval
 from medtransfer.evaluation.scoring.estimate import Estimate, ResultKey
 from medtransfer.metrics.catalog import find_metric
 from medtransfer.statistics.contrasts import contrast, seed_term

@@ -185,17 +185,19 @@ def _measured(
     name = cohort or next(iter(tests))
     others = [rung for rung in sorted(arrays) if rung != reference]
     rows: list[NeededSize] = []
+    notes: list[str] = []
     for target, title in enumerate(run.names):
         sample = Sample(run, tests[name] & run.labelled(target), target, point)
         if not sample.has_both:
             reason = "its test cases lack a positive or a negative"
             rows.append(_Sizer(title, expected).without("every goal", "", 1.0, reason))
             continue
+        notes += sample.cautions(title)
         filled = sample.performance(expected)
         effects = sample.effects(expected.design_effect)
         rows += _precision_rows(title, filled, goals, effects, sample)
-        for rung in others:
-            row = _paired_difference(
+        rows += [
+            _paired_difference(
                 sample,
                 arrays[rung],
                 rung=rung,
@@ -203,13 +205,11 @@ def _measured(
                 goals=goals,
                 comparisons=len(others),
             )
-            rows.append(row)
-    cases, patients = int(tests[name].sum()), run.patients(tests[name])
-    notes = (
-        f"Measured: {cases:,} test cases of {patients:,} patients, {name}, rung {reference}.",
-        PATIENTS_ALONE,
-    )
-    return SampleSizes(tuple(rows), notes)
+            for rung in others
+        ]
+    cases, patients = plural(int(tests[name].sum()), "test case"), run.patients(tests[name])
+    of_whom = f"{cases} of {plural(patients, 'patient')}, {name}, rung {reference}"
+    return SampleSizes(tuple(rows), (f"Measured: {of_whom}.", PATIENTS_ALONE, *notes))
 
 
 def _precision_rows(
@@ -226,9 +226,12 @@ def _precision_rows(
         ("sensitivity", expected.sensitivity, prevalence, effects.sensitivity),
         ("specificity", expected.specificity, 1 - prevalence, effects.specificity),
     ):
-        if share is not None:
+        goal = f"{name} within ±{goals.recall:g}"
+        if share is None and sample is not None:
+            yield size.without(goal, "", effect, f"no threshold in tune: give a plausible {name}")
+        elif share is not None:
             yield size.of(
-                f"{name} within ±{goals.recall:g}",
+                goal,
                 f"{name} {share:.3f}, prevalence {prevalence:.3f}",
                 proportion_cases(share, goals.recall) / rate,
                 effect,

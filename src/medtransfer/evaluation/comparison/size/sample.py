@@ -14,6 +14,7 @@ from medtransfer.metrics.kernels.sums import Flags, Floats
 from medtransfer.posthoc.target_fit import fit_thresholds
 from medtransfer.statistics.delong import delong
 from medtransfer.statistics.sample_size import design_effect, slope_influence
+from medtransfer.statistics.small_samples import MIN_BOOTSTRAP
 
 
 class DesignEffects(NamedTuple):
@@ -70,6 +71,15 @@ class Sample:
     def has_both(self) -> bool:
         """True if there are positives and negatives."""
         return len(np.unique(self.truth)) == 2
+
+    def cautions(self, title: str) -> list[str]:
+        """Sentences on a class of so few patients that what is measured on it is hardly known."""
+        return [
+            f"{title}: measured on fewer than {MIN_BOOTSTRAP} patients with a {side} case, so its "
+            "sizes are guesses: give plausible values, as --auroc 0.8 and --design-effect 1."
+            for side, label in (("positive", 1), ("negative", 0))
+            if len(np.unique(self.patient[self.truth == label])) < MIN_BOOTSTRAP
+        ]
 
     @cached_property
     def called(self) -> Flags | None:
