@@ -212,6 +212,7 @@ WRONG = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", WRONG, ids=lambda options: " ".join(options)[-40:])
 def test_options_that_do_not_fit_print_no_canary(
     hospital: Hospital, options: Sequence[str]

@@ -78,6 +78,7 @@ def test_an_example_says_its_commands_and_where_its_numbers_are(example: Path) -
             assert (study.training_of(entry).steps or 0) > shortest
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
 def test_an_examples_manifest_is_built_and_nothing_stops_its_study(

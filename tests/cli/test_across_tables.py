@@ -60,6 +60,7 @@ def test_rungs_are_ranked_over_tasks_as_in_scipy(call: Call, tmp_path: Path) -> 
     assert abroad["values"] != found["values"]
 
 
+@pytest.mark.slow
 def test_what_cannot_be_ranked_is_refused_with_every_fault(call: Call, tmp_path: Path) -> None:
     evaluated_tasks(call, tmp_path, ("skin", "chest"))
     said = call("rank", "skin", "chest", "--cohort", "c")

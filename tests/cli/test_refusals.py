@@ -65,6 +65,7 @@ def test_memory_and_threads_that_run_out_are_refusals_and_bugs_are_not() -> None
     assert system_fault(FileNotFoundError(errno.ENOENT, "a bug")) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "variables",
     [

@@ -167,6 +167,7 @@ def test_the_workers_allocator_keeps_memory_unless_the_user_says_otherwise(
     assert "MALLOC_TRIM_THRESHOLD_" not in os.environ
 
 
+@pytest.mark.slow
 def test_a_file_in_the_users_folder_is_not_taken_for_a_module(
     tmp_path: Path, tiny_study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -260,6 +261,7 @@ stuck_step()
 """
 
 
+@pytest.mark.slow
 def test_a_silent_worker_leaves_its_stacks_and_is_ended(
     tmp_path: Path, tiny_study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:

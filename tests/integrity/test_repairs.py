@@ -52,6 +52,7 @@ def repaired(events: list[Event]) -> dict[str, str]:
     return {event.file: event.message for event in events if isinstance(event, Repaired)}
 
 
+@pytest.mark.slow
 def test_a_copied_study_is_as_sound_as_the_first(
     tiny_study: Study, copy: StudyFolder, sound: StudyFolder
 ) -> None:
@@ -84,6 +85,7 @@ def test_a_run_whose_predictions_changed_is_carried_out_again_and_the_report_say
     assert repaired(run_again(tiny_study, copy)) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
@@ -127,6 +129,7 @@ def test_of_a_file_that_the_study_does_not_make_again_this_is_said(
     assert fsck(copy.path).passed
 
 
+@pytest.mark.slow
 def test_a_run_with_the_seal_and_predictions_of_another_is_carried_out_again(
     tiny_study: Study, copy: StudyFolder, sound: StudyFolder
 ) -> None:

@@ -76,6 +76,7 @@ def test_order_of_cases_does_not_matter(kind: str, data: st.DataObject) -> None:
     assert_same(every_value(cases.take(order)), every_value(cases))
 
 
+@pytest.mark.slow
 @every_kind
 @LAW
 @given(data=st.data())
@@ -102,6 +103,7 @@ def test_a_whole_weight_is_that_many_copies(kind: str, data: st.DataObject) -> N
     assert_same(weighted, copies)
 
 
+@pytest.mark.slow
 @every_kind
 @LAW
 @given(data=st.data())

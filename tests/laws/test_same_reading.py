@@ -197,6 +197,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", REFUSED)
 def test_a_table_is_refused_alike_in_every_format(tmp_path: Path, kind: str) -> None:
     rows, part = REFUSED[kind]

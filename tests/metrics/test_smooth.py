@@ -31,6 +31,7 @@ def test_equal_to_the_authors_code_to_its_resolution(seed: int, count: int, fact
     assert found == pytest.approx(relplot.smECE(confidences, outcomes), abs=2e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", [0.5, 1.0, 2.0, 6.0])
 @pytest.mark.parametrize("count", [2, 7, 60, 400])
 def test_equal_to_the_definition_whatever_the_confidences(count: int, factor: float) -> None:

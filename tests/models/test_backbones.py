@@ -10,6 +10,7 @@ from medtransfer.models.ladder import find_rung
 from medtransfer.models.rungs.architectures import ARCHITECTURES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ARCHITECTURES.values(), ids=lambda a: a.name)
 def test_parameters_and_width_are_those_of_the_network(architecture) -> None:
     with torch.device("meta"):

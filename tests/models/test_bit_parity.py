@@ -39,6 +39,7 @@ def ours(name: str, arrays, tmp_path: Path, classes: int, x: torch.Tensor):
         return bare(x), with_head(x)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [32, 49])
 def test_features_and_logits_are_those_of_an_independent_network(size: int, tmp_path) -> None:
     name, layers, width = SMALL
@@ -50,6 +51,7 @@ def test_features_and_logits_are_those_of_an_independent_network(size: int, tmp_
     assert torch.allclose(logits, known_logits, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_r50x1_with_its_thousand_classes_agrees_and_so_does_timms_own_loader(tmp_path) -> None:
     layers, width = OFFICIAL["r50x1"]
     arrays = synthetic(layers, width, classes=1000)

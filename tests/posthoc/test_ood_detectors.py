@@ -217,6 +217,7 @@ def test_surer_logits_than_a_probability_can_hold_keep_their_order() -> None:
     assert_allclose(max_probability(sure, single_label=True), expit(-sure[:, 0]), rtol=1e-9)
 
 
+@pytest.mark.slow
 @every_detector
 @LAW
 @given(data=st.data(), cases=st.integers(1, 7))

@@ -36,6 +36,7 @@ def carry_out(run: Pretrain, folder: RungFolder, stop_at: tuple[int, ...] = ()) 
             continue
 
 
+@pytest.mark.slow
 def test_a_rung_is_made_and_a_study_names_it(
     recipe: Pretrain, tiny_study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

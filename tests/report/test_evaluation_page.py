@@ -57,6 +57,7 @@ def replace_points(points: tuple[str, ...]):
     return QUICK.model_copy(update={"operating_points": points})
 
 
+@pytest.mark.slow
 def test_every_question_has_its_answer_its_charts_and_its_tables(
     sections: dict[str, Section],
 ) -> None:
@@ -86,6 +87,7 @@ def test_every_question_has_its_answer_its_charts_and_its_tables(
         assert tables_of(list(section.parts))
 
 
+@pytest.mark.slow
 def test_the_better_network_and_the_weaker_group_are_named(sections: dict[str, Section]) -> None:
     lead = sections["Transfer"].lead
     assert re.match(rf"On {HOME}, {LARGE} is better than {SMALL} by 0\.\d+ AUROC", lead)
@@ -102,6 +104,7 @@ def test_assumptions_are_named(evaluation_page: Path) -> None:
     assert evaluation_page.stat().st_size < 4e6
 
 
+@pytest.mark.slow
 def test_differences_come_with_every_p_value_and_both_spreads(
     sections: dict[str, Section],
 ) -> None:
@@ -116,11 +119,13 @@ def test_differences_come_with_every_p_value_and_both_spreads(
     assert "Non-inferior" not in " ".join(table.head)  # no margin was stated
 
 
+@pytest.mark.slow
 def test_every_metric_of_the_catalogue_has_a_topic() -> None:
     listed = [metric.name for metrics in TOPICS.values() for metric in metrics]
     assert sorted(listed) == sorted(CATALOG)
 
 
+@pytest.mark.slow
 def test_net_benefit_stands_beside_treating_all_at_every_stated_threshold(
     sections: dict[str, Section],
 ) -> None:
@@ -133,12 +138,14 @@ def test_net_benefit_stands_beside_treating_all_at_every_stated_threshold(
     assert {row[0] for row in by_group.rows} == {"sex", "age"}
 
 
+@pytest.mark.slow
 def test_delong_stands_beside_the_bootstrap(sections: dict[str, Section]) -> None:
     table = table_with(sections["Transfer"], "Metric", SMALL, LARGE)
     rows = [row[0] for row in table.rows]
     assert "AUROC (DeLong interval)" in rows
 
 
+@pytest.mark.slow
 def test_a_group_too_small_is_given_as_its_count(sections: dict[str, Section]) -> None:
     fairness = sections["Fairness"]
     tables = [t for t in tables_of(list(fairness.parts)) if t.caption == "Groups."]
@@ -154,6 +161,7 @@ def test_a_group_too_small_is_given_as_its_count(sections: dict[str, Section]) -
     assert "fewer than 10 cases" in str(figure.svg)
 
 
+@pytest.mark.slow
 def test_gaps_have_worst_group_ratio_and_equalised_odds(sections: dict[str, Section]) -> None:
     table = table_with(sections["Fairness"], "Worst group", "Gap", "p")
     names = [row[0] for row in table.rows]
@@ -162,6 +170,7 @@ def test_gaps_have_worst_group_ratio_and_equalised_odds(sections: dict[str, Sect
     assert "Share predicted positive at sens90" in names
 
 
+@pytest.mark.slow
 def test_uncertainty_holds_calibrators_sets_and_ood_detection(
     sections: dict[str, Section],
 ) -> None:
@@ -225,6 +234,7 @@ def test_one_network_at_one_hospital_leaves_questions_open(tmp_path: Path) -> No
         assert f"<h2>{title}</h2>" in text
 
 
+@pytest.mark.slow
 def test_a_report_needs_no_curves(tmp_path: Path) -> None:
     folder = write_evaluation(Ladder(attributes=()), tmp_path)
     for path in (folder / "curves").iterdir():
@@ -255,6 +265,7 @@ def test_long_names_are_short_on_the_page_and_whole_once(tmp_path: Path) -> None
     assert all(text.count(name) == 2 for name in names)  # on page one, and in the table of rungs
 
 
+@pytest.mark.slow
 def test_facts_of_the_ladder_are_known_and_can_be_given(evaluation: Path, tmp_path: Path) -> None:
     assert load_evaluation_data(evaluation).rung_infos[1].pretraining == "ImageNet-21k"
     for path in evaluation.glob("*.parquet"):
@@ -293,11 +304,13 @@ def test_effects_of_scale_cover_every_question_and_group(tmp_path: Path) -> None
     assert {title for title, _ in effect} >= {"AUROC, sex: F", "AUROC, sex: M"}
 
 
+@pytest.mark.slow
 def test_a_folder_without_an_evaluation_says_what_makes_one(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="it is not an evaluation folder. `medtransfer"):
         write_evaluation_report(tmp_path)
 
 
+@pytest.mark.slow
 def test_retrained_rungs_stay_out_of_the_comparison(evaluation: Path) -> None:
     data = load_evaluation_data(evaluation)
     extra = data.results.filter(pl.col("run_id").is_null(), pl.col("metric") == "auroc")
@@ -306,6 +319,7 @@ def test_retrained_rungs_stay_out_of_the_comparison(evaluation: Path) -> None:
     assert again.result_row(SMALL, HOME, "auroc") == data.result_row(SMALL, HOME, "auroc")
 
 
+@pytest.mark.slow
 def test_charts_hold_no_identifier_and_their_data_once(evaluation_page: Path) -> None:
     text = evaluation_page.read_text("utf-8")
     assert f"{HOME}-p0" not in text

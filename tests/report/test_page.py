@@ -133,8 +133,10 @@ def test_a_study_without_results_has_no_report(tmp_path: Path) -> None:
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("which", ["page", "evil_page", "evaluation_page"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    "which", ["page", "evil_page", pytest.param("evaluation_page", marks=pytest.mark.slow)]
+)
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_a_browser_shows_it_without_a_request_or_an_error(
     request: pytest.FixtureRequest, chromium: str, which: str, scheme: Literal["light", "dark"]
 ) -> None:

@@ -60,6 +60,7 @@ def test_needs_of_all_runs_are_one_per_recipe() -> None:
     assert found == [([0, 1, 2, 3, 4], 64), ([0, 1, 2, 4], 72)]
 
 
+@pytest.mark.slow
 def test_only_open_forms_ask_timm_and_so_torch() -> None:
     code = (
         "import sys\n"

@@ -139,6 +139,7 @@ def test_what_is_undefined_has_a_reason() -> None:
         assert found.reason == reason
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("seeds", "spread", "low", "high"),
     [

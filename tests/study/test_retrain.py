@@ -64,6 +64,7 @@ def test_every_share_is_a_run_and_none_is_the_plain_run(retrained: StudyFolder) 
     assert plain["training_cases"][0] < half < own
 
 
+@pytest.mark.slow
 def test_all_points_of_the_curve_are_of_the_same_cases_that_none_was_trained_on(
     retrained: StudyFolder,
 ) -> None:

@@ -43,6 +43,7 @@ def two_rungs(tiny_study: Study) -> Study:
     return changed(tiny_study, rungs=["scratch/r14x0.5", "imagenet/effnet-lite0"], seeds=[0, 1])
 
 
+@pytest.mark.slow
 def test_a_study_writes_its_tables_and_the_same_command_runs_nothing_again(
     two_rungs: Study, tmp_path: Path
 ) -> None:

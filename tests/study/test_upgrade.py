@@ -92,6 +92,7 @@ def test_a_table_of_today_is_left_as_it_is(caplog: pytest.LogCaptureFixture) -> 
     assert not caplog.records
 
 
+@pytest.mark.slow
 def test_status_and_report_read_the_folder_as_it_is(old: StudyFolder) -> None:
     assert read_status(old).counts() == {"done": 4}
     assert read_status(old).seconds_left == 0

@@ -63,6 +63,7 @@ def test_the_same_seed_gives_the_same_bits(bench: Bench, tmp_path: Path) -> None
     assert same(weights_of(first), weights_of(second))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rung", ["scratch/r14x0.5", "imagenet/effnet-lite0"])
 @pytest.mark.parametrize("step", [1, 2, 3, 5])
 def test_a_run_stopped_anywhere_ends_in_the_same_bits(

@@ -194,6 +194,7 @@ RECIPES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_moments_and_averages_resume_in_the_same_bits(
     bench: Bench, tmp_path: Path, recipe: str

@@ -200,6 +200,7 @@ def test_what_is_read_is_what_was_read(case: Case, tmp_path: Path) -> None:
     assert_frame_equal(frame, pl.read_csv(golden, infer_schema=False))
 
 
+@pytest.mark.slow
 def test_every_declared_column_is_written_and_no_other(tmp_path: Path) -> None:
     written: dict[str, set[str]] = {}
     for case in CASES:
@@ -214,6 +215,7 @@ def test_every_declared_column_is_written_and_no_other(tmp_path: Path) -> None:
             assert columns <= (declared | RESERVED | {source.class_column}) - {""}, name
 
 
+@pytest.mark.slow
 @every
 def test_the_manifest_keeps_its_contract_wherever_it_is_written(case: Case, tmp_path: Path) -> None:
     folder = tmp_path / "down load"

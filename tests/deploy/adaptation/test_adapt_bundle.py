@@ -79,6 +79,7 @@ def test_promises_at_home_are_of_the_new_thresholds(adapted: AdaptedBundle) -> N
     assert number.value == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_thresholds_alone_leave_the_probabilities(
     bundle: Bundle, south: Path, tmp_path: Path
 ) -> None:
@@ -102,6 +103,7 @@ def test_the_same_call_gives_the_same_bytes(
     assert again.bundle.path.read_bytes() == adapted.bundle.path.read_bytes()
 
 
+@pytest.mark.slow
 def test_what_cannot_be_adapted_is_refused(bundle: Bundle, south: Path, tmp_path: Path) -> None:
     out = tmp_path / "new.medt"
     with pytest.raises(ConfigError, match="arm is 'plat' \\(allowed: carried, threshold"):

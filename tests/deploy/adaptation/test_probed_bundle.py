@@ -188,6 +188,7 @@ def test_all_that_is_wrong_is_said_at_once(parent: Bundle, south: Path, tmp_path
     assert not read  # it is refused before an image is predicted
 
 
+@pytest.mark.slow
 def test_each_network_of_an_ensemble_gets_its_own_head(
     ensemble: Bundle, south: Path, tmp_path: Path
 ) -> None:

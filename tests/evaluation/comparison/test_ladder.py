@@ -262,6 +262,7 @@ def test_runs_that_were_trained_again_are_other_training_sets() -> None:
     assert "auroc_effective_robustness" not in set(rows(found, retrain_fraction=0.1)["metric"])
 
 
+@pytest.mark.slow
 def test_the_order_of_runs_changes_no_number() -> None:
     backwards = tables_of(RUNS[::-1])
     for one, two in (

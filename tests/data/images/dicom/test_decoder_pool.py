@@ -150,6 +150,7 @@ def test_closing_leaves_no_process_and_the_next_file_starts_one() -> None:
     assert ask_pixels(GREY, LIMIT).shape == (12, 20)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["ends", "is killed"])
 def test_no_process_outlives_the_one_that_asked(tmp_path: Path, how: str) -> None:
     (tmp_path / "a.dcm").write_bytes(GREY)

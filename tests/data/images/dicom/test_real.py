@@ -107,6 +107,7 @@ def in_rgb(one: StoredFrame) -> Any:
     return one.values
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_a_second_decoder_unpacks_each_stream_the_same(shared: Path) -> None:
     compared = set()

@@ -48,6 +48,7 @@ def tuned(bundle: Bundle, south: Path, tmp_path_factory: pytest.TempPathFactory)
     )
 
 
+@pytest.mark.slow
 def test_the_new_bundle_says_who_trained_it_and_who_was_held_back(
     tuned: AdaptedBundle, bundle: Bundle
 ) -> None:
@@ -64,6 +65,7 @@ def test_the_new_bundle_says_who_trained_it_and_who_was_held_back(
     assert not tuned.bundle.path.with_name("south.medt.tuning").exists()
 
 
+@pytest.mark.slow
 def test_it_predicts_what_was_measured_on_the_others(tuned: AdaptedBundle, south: Path) -> None:
     promised = tuned.bundle.promised
     frame = load_bundle(tuned.bundle.path).predict(south).frame
@@ -76,6 +78,7 @@ def test_it_predicts_what_was_measured_on_the_others(tuned: AdaptedBundle, south
     np.testing.assert_allclose(np.sort(promised.ood[promised.is_test, 0]), scores, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_thresholds_are_of_the_patients_held_back_alone(tuned: AdaptedBundle) -> None:
     promised = tuned.bundle.promised
     threshold = tuned.bundle.facts.targets[0].thresholds["sens90"]
@@ -86,6 +89,7 @@ def test_thresholds_are_of_the_patients_held_back_alone(tuned: AdaptedBundle) ->
     assert (probabilities > threshold + 1e-6).mean() < 0.9  # the largest that keeps the share
 
 
+@pytest.mark.slow
 def test_the_curve_is_of_nested_patients_on_the_same_others(tuned: AdaptedBundle) -> None:
     table = read_adapt_table(tuned.bundle.path.parent / "adapt.parquet")
     assert {"carried", "platt", "sequential", "selected"} <= set(table["arm"])
@@ -100,6 +104,7 @@ def test_the_curve_is_of_nested_patients_on_the_same_others(tuned: AdaptedBundle
     assert "sequential of 50 patients: log loss" in adaptation_text(tuned)
 
 
+@pytest.mark.slow
 def test_a_stopped_training_goes_on_and_ends_in_the_same_bytes(
     tuned: AdaptedBundle, bundle: Bundle, south: Path, tmp_path: Path
 ) -> None:
@@ -130,6 +135,7 @@ def test_a_stopped_training_goes_on_and_ends_in_the_same_bytes(
     assert again.bundle.path.read_bytes() == tuned.bundle.path.read_bytes()
 
 
+@pytest.mark.slow
 def test_every_network_of_an_ensemble_is_tuned(
     ensemble: Bundle, south: Path, tmp_path: Path
 ) -> None:
@@ -146,6 +152,7 @@ def test_every_network_of_an_ensemble_is_tuned(
     np.testing.assert_allclose(np.sort(mean), np.sort(others), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_tuned_is_refused_with_the_way_out(
     bundle: Bundle, south: Path, tmp_path: Path
 ) -> None:

@@ -6,6 +6,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import polars as pl
+
 from medtransfer.data.config import SEQUENTIAL
 from medtransfer.data.images.scan import Progress
 from medtransfer.deploy.adaptation.tuning.draws import TuningDraw, tuning_draws
@@ -23,6 +25,7 @@ from medtransfer.evaluation.comparison.adaptation.curve import ArmCurve, ArmKey,
 from medtransfer.evaluation.comparison.adaptation.hospital_division import Division
 from medtransfer.evaluation.scoring.run import run_arrays
 from medtransfer.evaluation.scoring.tune_fit import fit_on_tune
+from medtransfer.settings import rows_digest
 
 if TYPE_CHECKING:
     from medtransfer.deploy.adaptation.tuning.networks import TunedNetworks
@@ -190,8 +193,13 @@ def _made_from(
         "device": model.device,
         "rule": tuning_rule(1).model_dump(mode="json"),
         "seed": seed,
-        "labels": columns.write_csv(),
+        "labels": _digest(columns),
         "draws": [[d.ids[part].tolist() for part in (d.train, d.held)] for d in draws],
-        "clinical": None if clinical is None else clinical.write_csv(),
+        "clinical": None if clinical is None else _digest(clinical),
         "images": [[source.cases[case].case_id, source.stamp(case)] for case in cases],
     }
+
+
+def _digest(table: pl.DataFrame) -> str:
+    """Digest of a table's cells as text, in their order."""
+    return rows_digest(table.columns, [table.select(pl.all().cast(pl.String)).rows()])
