@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, ndtri
 
 from medtransfer.evaluation.comparison.grid_key import GridKey
+from medtransfer.evaluation.comparison.pairs.intervals import drop_interval, paired_interval
 from medtransfer.evaluation.comparison.readers.judged import DIFFERENCE, OTHERS
 from medtransfer.evaluation.comparison.readers.read_cases import ReadCases
 from medtransfer.evaluation.comparison.readers.rungs import (
@@ -43,12 +44,7 @@ from medtransfer.evaluation.comparison.readers.rungs import (
 )
 from medtransfer.evaluation.comparison.readers.table import Readings
 from medtransfer.evaluation.comparison.scaling import SCALE, RungFacts, scale_results
-from medtransfer.evaluation.comparison.seed_means import (
-    HEADLINE,
-    Mean,
-    drop_interval,
-    paired_interval,
-)
+from medtransfer.evaluation.comparison.seed_means import HEADLINE, Mean
 from medtransfer.evaluation.scoring.estimate import Estimate, ResultKey
 from medtransfer.evaluation.scoring.run import RunArrays
 from medtransfer.metrics.discrimination import auroc

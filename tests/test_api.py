@@ -101,6 +101,7 @@ def test_every_public_name_has_a_docstring_of_its_own(name: str) -> None:
     assert inspect.getdoc(getattr(medtransfer, name))
 
 
+@pytest.mark.slow
 def test_a_table_is_evaluated_and_tasks_are_ranked(tmp_path: Path) -> None:
     config = EvaluationConfig(replicates=20, permutations=0)
     for seed, task in enumerate(("skin", "chest")):

@@ -29,9 +29,9 @@ app(["--help"])
 
 
 def processor_seconds(*words: str) -> float:
-    """Processor time of a child, in s: the least of three, which neighbours disturb least."""
+    """Processor time of a child, in s: the lesser of two, which neighbours disturb less."""
     tries: list[float] = []
-    for _ in range(3):
+    for _ in range(2):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run([sys.executable, *words], check=True, capture_output=True)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -96,6 +96,7 @@ def test_what_a_user_can_mend_is_said_in_one_message(
     assert not (tmp_path / "manifest.parquet").exists()
 
 
+@pytest.mark.slow
 def test_sources_are_listed_and_told_in_full(call: Call) -> None:
     said = call("sources")
     for name in SOURCES:

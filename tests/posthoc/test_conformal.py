@@ -201,6 +201,7 @@ def test_a_larger_alpha_never_enlarges_a_set(
     assert (wide | ~narrow).all()
 
 
+@pytest.mark.slow
 @each_scoring
 @each_condition
 @LAW

@@ -73,6 +73,7 @@ def test_only_the_detectors_that_need_features_see_them() -> None:
         assert same == (detector.needs == "logits"), name
 
 
+@pytest.mark.slow
 @every_detector
 @LAW
 @given(data=st.data())

@@ -227,6 +227,7 @@ def test_a_run_trains_on_shares_of_readers_and_is_scored_by_their_majority(
     assert decided["target_malignant"].to_list() == decided["malignant"].to_list()
 
 
+@pytest.mark.slow
 def test_a_run_trains_on_shares_of_the_classes(tiny_study: Study, tmp_path: Path) -> None:
     """Shares that are certain change nothing, and of even ones nothing can be learned."""
     source = tiny_study.data.manifest

@@ -124,6 +124,7 @@ def test_an_added_hospital_trains_nothing_and_moves_nothing(done: Finished) -> N
     assert count_reads(done.folder) == {"a": 1, "b": 1, "c": 1}
 
 
+@pytest.mark.slow
 def test_an_added_hospital_that_shares_a_patient_with_training_is_refused_first(
     done: Finished,
 ) -> None:

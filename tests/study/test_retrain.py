@@ -83,6 +83,7 @@ def test_all_points_of_the_curve_are_of_the_same_cases_that_none_was_trained_on(
     assert curve["y"].to_list() == again["value"].to_list()
 
 
+@pytest.mark.slow
 def test_a_retrained_run_predicts_tune_and_that_cohorts_test_cases_alone(
     retrained: StudyFolder,
 ) -> None:

@@ -155,6 +155,7 @@ def test_a_split_column_is_mentioned(tmp_path: Path) -> None:
     assert "the manifest's own split column is used" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", AWKWARD)
 def test_names_come_back_exactly_whatever_yaml_thinks_of_them(tmp_path: Path, name: str) -> None:
     path = manifest(

@@ -44,6 +44,7 @@ def by_name(network: nn.Module, groups: list[dict], factor: str) -> dict[str, tu
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     ["vit_tiny_patch16_224", "convnext_atto", "resnetv2_50x1_bit", "tf_efficientnet_lite0"],
@@ -154,6 +155,7 @@ def test_the_network_gets_its_own_weights_back_to_the_bit() -> None:
     assert same(weights_of(model), before)
 
 
+@pytest.mark.slow
 def test_checks_and_selection_see_the_average(bench: Bench, tmp_path: Path) -> None:
     trained, seen = [], []
     network = bench.classifier()

@@ -269,6 +269,7 @@ def test_a_partial_download_is_accepted_and_its_coverage_said(case: Case, tmp_pa
     assert any(note.startswith("The download is partial") for note in after.notes)
 
 
+@pytest.mark.slow
 @every
 def test_without_any_image_it_is_refused(case: Case, tmp_path: Path) -> None:
     case.tree.write(tmp_path)

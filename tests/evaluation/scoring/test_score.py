@@ -93,6 +93,7 @@ def test_the_interval_is_the_percentile_interval_of_resampled_patients() -> None
     assert (row["low"], row["high"]) == pytest.approx(percentile_interval(values), abs=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["binary", "multi-label", "single-label"])
 def test_the_order_of_rows_does_not_matter(task: Task) -> None:
     sites = {"a": Site(each=2), "b": Site({"test": 30})}

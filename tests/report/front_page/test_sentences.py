@@ -139,6 +139,11 @@ CASES: dict[str, tuple[Claim, str, str]] = {
         "not shown",
         "new may save 60% [no limit, 80%] of the labels that old needs: zero is not ruled out.",
     ),
+    "maybe at least": (
+        fewer_labels("new", "old", Quantity(0.9, None, None), at_least=True),
+        "not shown",
+        "new may save 90% or more of the labels that old needs: zero is not ruled out.",
+    ),
     "never reached": (
         fewer_labels("new", "old", NONE),
         "not shown",

@@ -308,6 +308,8 @@ def _saved_amount(saved: Quantity, at_least: bool) -> str:
         translate("no limit") if end is None else percent(end)
         for end in (saved.value, saved.low, saved.high)
     )
+    if at_least and saved.low is None:
+        return translate("{value} or more", value=value)
     if at_least:
         return translate("{value} or more [{low} or more]", value=value, low=low)
     return f"{value} {bracketed(low, high)}"

@@ -106,6 +106,8 @@ def reference_share(data: ReportData) -> float | None:
 def _saved_words(row: Row, *, at_least: bool) -> str:
     """Labels saved with their interval; without an upper end where fewer labels were not tried."""
     low, high = ("no limit" if row[end] is None else percent(row[end]) for end in ("low", "high"))
+    if at_least and row["low"] is None:
+        return f"{row['value']:.0%} or more saved (zero is not ruled out)"
     if at_least:
         return f"{row['value']:.0%} or more saved (the 95% interval begins at {low})"
     return f"{row['value']:.0%} saved [{low}, {high}]"

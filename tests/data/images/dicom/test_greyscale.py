@@ -129,6 +129,7 @@ def stored_values(kind: str, bits: int) -> Any:
 CASES = list(itertools.product(KINDS, RESCALES, VOIS, ("MONOCHROME1", "MONOCHROME2"), (0, 1, 2)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_every_combination_of_attributes_is_shown_by_the_formulas(kind: tuple[str, int]) -> None:
     for (dtype, bits), rescale, voi, photometric, padded in CASES:
