@@ -243,7 +243,7 @@ def test_what_is_no_share_of_a_class_is_named_by_row_at_once() -> None:
         "other shares than other images of their case in 2 rows, rows 2, 3",
     ):
         assert said in str(error.value)
-    with pytest.raises(TableError, match="column k .data.class_shares. is not there"):
+    with pytest.raises(TableError, match="'k' .data.class_shares. is not a column"):
         require_class_shares(READ.drop("k"), Path("m.csv"), list(COLUMNS.values()))
     require_class_shares(READ, Path("m.csv"), list(COLUMNS.values()))
 

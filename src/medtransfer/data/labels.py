@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from medtransfer.data.case_index import CodeArray
 from medtransfer.data.config import DataConfig, LabelPolicy
-from medtransfer.errors import listed, plural
+from medtransfer.errors import plural, printable, suggestion
 from medtransfer.tables.chunks import SLICE_ROWS
-from medtransfer.tables.manifest import MANIFEST_CONTRACT, is_fraction, label_text
+from medtransfer.tables.manifest import MANIFEST_CONTRACT, free_columns, is_fraction, label_text
 from medtransfer.tables.schema import raise_faults, rows_of
 
 STATES = pl.Enum(("-1", "0", "1"))
@@ -109,7 +109,11 @@ def require_class_shares(frame: pl.DataFrame, path: Path, columns: Sequence[str]
         TableError: Columns are missing, or rows do not keep this; they are named by number.
     """
     missing = [name for name in columns if name not in frame.columns]
-    faults = [f"column {listed(missing)} (data.class_shares) is not there"] if missing else []
+    faults = [
+        f"'{printable(name, 80)}' (data.class_shares) is not a column. "
+        f"{suggestion(name, free_columns(frame))}".rstrip()
+        for name in missing
+    ]
     if columns and not missing:
         text = [label_text(name) for name in columns]
         numbers = [_number(name) for name in columns]

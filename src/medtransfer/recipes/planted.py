@@ -11,7 +11,7 @@ from medtransfer.evaluation.comparison.evaluate_table import evaluate_table
 from medtransfer.evaluation.comparison.seed_means import DROP_SUFFIX, HEADLINE
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.evaluation.scoring.group_comparison import GAP
-from medtransfer.report.content import ReportData
+from medtransfer.report.content import ReportData, Row
 from medtransfer.report.front_page.facts import Quantity, Topic
 from medtransfer.report.front_page.sentences import interval
 from medtransfer.report.page import with_choice
@@ -121,7 +121,7 @@ def _truths(phantom: Phantom, data: ReportData, ideal: _IdealObserver) -> Iterat
     yield PlantedTruth(
         "labels",
         "nothing, since what a head start saves is a property of the networks",
-        "no saving" if row is None else f"{rung} saves {saved_text(row)} of the labels",
+        "no saving" if row is None else f"{rung} {_saves(row)} {saved_text(row)} of the labels",
         float("nan"),
         Quantity.of(row),
     )
@@ -164,3 +164,8 @@ def _compared(data: ReportData) -> str:
     """The rung whose difference from the reference is told: never the reference itself."""
     others = [rung for rung in data.rungs if rung != data.reference]
     return data.best if data.best != data.reference or not others else data.best_of(others)
+
+
+def _saves(row: Row) -> str:
+    """Verb of a saving of labels, as the first page has it."""
+    return "saves" if Quantity.of(row).is_above_zero else "may save"

@@ -125,13 +125,14 @@ def short_reason(reason: str | None) -> str:
 def saved_text(row: Row) -> str:
     """Labels saved: ``70% [55%, 82%]``, or ``none``.
 
-    ``≥ 90% [≥ 87%]`` where the smallest label fraction is enough: it may be far more.
+    ``≥ 90% [≥ 87%]`` where the smallest label fraction is enough: it may be far more. Without a
+    lower end ``≥ 90% [zero not ruled out]``.
     """
     if row["value"] is None:
         return "none"
     if str(row["reason"] or "").startswith("at least"):
-        low = "" if row["low"] is None else f" [≥ {percent(row['low'])}]"
-        return f"≥ {row['value']:.0%}{low}"
+        low = "zero not ruled out" if row["low"] is None else f"≥ {percent(row['low'])}"
+        return f"≥ {row['value']:.0%} [{low}]"
     return f"{row['value']:.0%} [{percent(row['low'])}, {percent(row['high'])}]"
 
 

@@ -10,7 +10,7 @@ IDENTITY_VERSION = 5
 """Raised when a change of code changes the numbers that a run makes."""
 EARLIER_IDENTITY_VERSION = 4
 """Before it, ids held every row of the manifest, also those that are only tested."""
-SCORING_VERSION = 10
+SCORING_VERSION = 11
 """Raised when a change of code changes the results that predictions are scored to."""
 ID_LENGTH = 12
 

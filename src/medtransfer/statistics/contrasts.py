@@ -63,17 +63,6 @@ class Contrast:
     error: float
     degrees: float
 
-    def within(self, span: float) -> tuple[float, float]:
-        """Ends of the interval of a difference, no further from 0 than its values can be.
-
-        With two seeds Student's t has one degree of freedom, and reaches beyond any difference of
-        two shares.
-
-        Args:
-            span: Highest value less the lowest; infinite where there is none.
-        """
-        return max(-span, self.low), min(span, self.high)
-
     def p_at_most(self, bound: float) -> float:
         """One-sided p-value of "the truth is at most the bound", 2.5 % at the lower end."""
         return _one_sided_p(self.value - bound, self.value - self.low, self.degrees)
@@ -81,6 +70,20 @@ class Contrast:
     def p_at_least(self, bound: float) -> float:
         """One-sided p-value of "the truth is at least the bound", 2.5 % at the upper end."""
         return _one_sided_p(bound - self.value, self.high - self.value, self.degrees)
+
+
+def within_span(low: float, high: float, span: float) -> tuple[float, float]:
+    """Ends of the interval of a difference, no further from 0 than its values can be.
+
+    With two seeds Student's t has one degree of freedom, and reaches beyond any difference of two
+    shares.
+
+    Args:
+        low: Lower end.
+        high: Upper end.
+        span: Highest value less the lowest; infinite where there is none.
+    """
+    return max(-span, low), min(span, high)
 
 
 def seed_term(values: Floats, weight: float = 1.0) -> SeedTerm | None:

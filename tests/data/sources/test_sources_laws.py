@@ -175,7 +175,7 @@ def said(found: ImportedSource) -> str:
 
 
 def images(folder: Path) -> list[Path]:
-    found = list_files(folder)["path"].to_list()
+    found = list_files(folder)[0]["path"].to_list()
     return [
         folder / name
         for name in found

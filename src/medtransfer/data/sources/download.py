@@ -55,7 +55,7 @@ def open_download(source: Source, folder: Path, options: Mapping[str, str]) -> D
     """
     if not folder.is_dir():
         raise TableError(f'"{folder}" is not a folder. Name the one the download was unpacked to.')
-    files = list_files(folder)
+    files, hidden = list_files(folder)
     opened: list[OpenedTable] = []
     faults: list[str] = []
     for table in source.tables:
@@ -77,38 +77,36 @@ def open_download(source: Source, folder: Path, options: Mapping[str, str]) -> D
         tables=tables,
         options=options,
         left_out=left_out,
-        notes=(*hidden_note(folder), *(note for one in opened for note in one.notes)),
+        notes=(*_hidden_note(hidden), *(note for one in opened for note in one.notes)),
     )
 
 
-def list_files(folder: Path) -> pl.DataFrame:
-    """Every file below a folder, hidden ones left out: `path`, relative, with ``/``, sorted."""
-    faults: list[str] = []
-    for place, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith((".", "__MACOSX"))]
-        below = Path(place).relative_to(folder).as_posix()
-        start = "" if below == "." else below + "/"
-        faults.extend(start + name for name in names if not name.startswith("."))
-    readable = [os.fsencode(name).decode("utf-8", "replace") for name in faults]
-    return pl.DataFrame({PATH: readable}, schema={PATH: pl.String}).sort(PATH)
+def list_files(folder: Path) -> tuple[pl.DataFrame, int]:
+    """Every file below a folder, hidden ones left out, and how many of these are images.
 
+    A file is hidden if its name, or that of a folder above it, begins with a dot. What a Mac leaves
+    beside each file (``._name``, ``__MACOSX``) is no image.
 
-def hidden_note(folder: Path) -> list[str]:
-    """A sentence on images below a folder that are not listed, since they are hidden.
-
-    What a Mac leaves beside each file (``._name``, ``__MACOSX``) is no image.
+    Returns:
+        `path`, relative, with ``/``, sorted; number of hidden images.
     """
-    count = 0
+    paths: list[str] = []
+    hidden = 0
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith("__MACOSX")]
-        below = Path(place).relative_to(folder).parts
-        is_hidden = any(part.startswith(".") for part in below)
-        count += sum(
-            (is_hidden or name.startswith("."))
-            and not name.startswith("._")
-            and name.lower().endswith(PICTURES)
-            for name in names
-        )
+        below = Path(place).relative_to(folder)
+        is_hidden = any(part.startswith(".") for part in below.parts)
+        start = f"{below.as_posix()}/" if below.parts else ""
+        for name in names:
+            if not is_hidden and not name.startswith("."):
+                paths.append(start + name)
+            elif name.lower().endswith(PICTURES) and not name.startswith("._"):
+                hidden += 1
+    readable = [os.fsencode(name).decode("utf-8", "replace") for name in paths]
+    return pl.DataFrame({PATH: readable}, schema={PATH: pl.String}).sort(PATH), hidden
+
+
+def _hidden_note(count: int) -> list[str]:
     if not count:
         return []
     return [f"{plural(count, 'image')} in folders or files whose name begins with a dot: left out."]

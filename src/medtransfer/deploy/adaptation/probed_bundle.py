@@ -1,47 +1,23 @@
-"""A bundle with a new head: facts and entries, where the old head's fits are left out.
-
-Its promised cases are those of the hospital. The home hospital's logits were the old head's, and a
-bundle holds no features to make new ones from.
-"""
+"""A bundle with a new head: facts and entries, where the old head's fits are left out."""
 
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib.metadata import version
 from typing import Any, cast
 
 import numpy as np
 import polars as pl
 import safetensors.numpy
 
-from medtransfer.deploy.adaptation.child import (
-    promises_of,
-    remaining_deferral,
-    without_levels,
-)
-from medtransfer.deploy.adaptation.joined_training import (
-    JoinedPatients,
-    joined_digests,
-    joined_facts,
-)
+from medtransfer.deploy.adaptation.joined_training import JoinedPatients
 from medtransfer.deploy.adaptation.local_probe import HospitalProbe
-from medtransfer.deploy.bundle.card import bundle_card
+from medtransfer.deploy.adaptation.replaced_networks import (
+    ReplacedNetworks,
+    lost_sentences,
+    replaced_entries,
+)
 from medtransfer.deploy.bundle.facts.targets import TargetFacts
 from medtransfer.deploy.bundle.gate import GAUSSIAN
-from medtransfer.deploy.bundle.promises import promised_cases
-from medtransfer.deploy.bundle.reader import (
-    CARD,
-    FACTS,
-    PARITY,
-    PROMISED,
-    TRAINING,
-    Bundle,
-    NumpyArrays,
-    array_bytes,
-    detectors_name,
-    onnx_name,
-    promised_frame,
-    weights_name,
-)
+from medtransfer.deploy.bundle.reader import Bundle, NumpyArrays
 from medtransfer.deploy.bundle.schema import BundleFacts
 from medtransfer.deploy.inference.sources import CaseSource
 from medtransfer.errors import BundleError, listed, plural
@@ -72,45 +48,28 @@ def probed_entries(
         BundleError: The parent's weights have no head.
     """
     facts = bundle.facts
-    kept = [d for d in facts.detectors if d.name in KEPT_DETECTORS]
-    targets = tuple(
-        _target(target, probe, probe.adapted[number], number)
-        for number, target in enumerate(facts.targets)
-    )
-    case = None if facts.case is None else _case(facts.case, probe)
-    changes = _changes(facts, probe)
-    child = replace(
-        facts,
-        medtransfer=version("medtransfer"),
-        targets=targets,
-        case=case,
-        detectors=tuple(kept),
-        deferral=remaining_deferral(facts.deferral, targets if case is None else (case,)),
-        training=joined_facts(facts.training, _joined(probe)),
-        parent=bundle.digest,
-        changes=(*facts.changes, *changes),
-        onnx=None,
-        levels=(),
-    )
-    frame = _hospital_frame(probe)
+    kept = tuple(d for d in facts.detectors if d.name in KEPT_DETECTORS)
     names = [detector.name for detector in kept]
-    run = run_arrays(frame, facts.task)
-    members = frame.partition_by("member", maintain_order=True)
-    promised = promised_cases(members, run, names, facts.training.salt)
-    config = probe.network.evaluation
-    child = replace(child, promises=promises_of(promised_frame(child, promised), child, config))
-    left_out = {FACTS, PARITY, *(onnx_name(member) for member in range(facts.members))}
-    entries = {name: data for name, data in bundle.contents().items() if name not in left_out}
-    for member in range(facts.members):
-        detectors = _kept_arrays(bundle.detectors(member), names)
-        entries[weights_name(member)] = _with_heads(bundle, probe, member)
-        entries[detectors_name(member)] = array_bytes(detectors)
-    entries |= {
-        PROMISED: array_bytes(vars(promised)),
-        TRAINING: joined_digests(bundle, _fitted(probe), source),
-        CARD: bundle_card(child).encode(),
-    }
-    return child, entries, changes
+    frame = _hospital_frame(probe)
+    members = range(facts.members)
+    new = ReplacedNetworks(
+        network=facts.network,
+        targets=tuple(
+            _target(target, probe, probe.adapted[number], number)
+            for number, target in enumerate(facts.targets)
+        ),
+        case=None if facts.case is None else _case(facts.case, probe),
+        detectors=kept,
+        patients=_joined(probe),
+        case_ids=_fitted(probe),
+        changes=_changes(facts, probe),
+        run=run_arrays(frame, facts.task),
+        members=frame.partition_by("member", maintain_order=True),
+        weights=[_with_heads(bundle, probe, member) for member in members],
+        statistics=[_kept_arrays(bundle.detectors(member), names) for member in members],
+    )
+    child, entries = replaced_entries(bundle, new, source, probe.network.evaluation)
+    return child, entries, new.changes
 
 
 def _replaced(probe: HospitalProbe) -> str:
@@ -182,10 +141,7 @@ def _changes(facts: BundleFacts, probe: HospitalProbe) -> tuple[str, ...]:
     dropped = [d.name for d in facts.detectors if d.name not in KEPT_DETECTORS]
     if dropped:
         fitted.append(f"OOD detectors left out, as they read the old head: {listed(dropped)}")
-    fitted += without_levels(facts)
-    if facts.onnx is not None:
-        fitted.append("the network in ONNX was left out: `medtransfer export --onnx` makes it anew")
-    return tuple(fitted)
+    return (*fitted, *lost_sentences(facts))
 
 
 def _hospital_frame(probe: HospitalProbe) -> pl.DataFrame:

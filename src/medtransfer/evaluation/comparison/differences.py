@@ -25,6 +25,7 @@ from medtransfer.statistics.contrasts import (
     SeedTerm,
     contrast,
     seed_term,
+    within_span,
 )
 from medtransfer.statistics.sample_size import detectable_difference, detectable_margin
 from medtransfer.statistics.tests import (
@@ -193,7 +194,7 @@ def _comparison(
     terms = seed_terms(mean, base, key)
     both = contrast(value, interval, terms)
     fewest = few_patients(estimate, of_base, key.metric)
-    low, high = both.within(find_metric(key.metric).span)
+    low, high = within_span(both.low, both.high, find_metric(key.metric).span)
     cells |= {
         "low": low,
         "high": high,
@@ -339,6 +340,7 @@ def _family(family: Sequence[Compared], p_bh: Sequence[float | None]) -> Iterato
             yield changed(row, p_holm=p_holm, p_bh=of_bh)
             continue
         of_all, span = next(together), find_metric(row.metric).span
+        low_all, high_all = within_span(of_all.low, of_all.high, span)
         detectable = row.detectable
         if both.error > 0:
             amount = detectable_difference(both.error, both.degrees, comparisons=tests)
@@ -347,8 +349,8 @@ def _family(family: Sequence[Compared], p_bh: Sequence[float | None]) -> Iterato
             row,
             p_holm=p_holm,
             p_bh=of_bh,
-            low_all=max(-span, of_all.low),
-            high_all=min(span, of_all.high),
+            low_all=low_all,
+            high_all=high_all,
             p_all=of_all.p,
             detectable=detectable,
         )

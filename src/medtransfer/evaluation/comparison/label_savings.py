@@ -251,9 +251,10 @@ def _saving_row(curve: list[Mean], base: Mean, key: ResultKey, seed: int) -> Res
         reason = "the reference's full-data AUROC is never reached"
         return replace(counts, reason=reason).row(key, None)
     reasons: list[str] = []
+    low, high = ends_or_never(saved[1:])
     if saved[0] >= 1 - fractions[0] - 1e-12:
         reasons.append("at least: the smallest label fraction already reaches it")
-    low, high = ends_or_never(saved[1:])
+        high = None  # fewer labels were not tried: replicates that all reach it have a lower end
     lacking = estimate.lacking(HEADLINE)
     if lacking and len(saved) > 1:
         low = high = None

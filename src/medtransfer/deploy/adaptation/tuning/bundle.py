@@ -1,43 +1,23 @@
 """A bundle with networks that were tuned at a hospital: facts and entries.
 
-Everything that is fitted after training is fitted anew, on the patients who were held back. Its
-promised cases are those of the hospital, since a bundle holds no images of its own.
+Everything that is fitted after training is fitted anew, on the patients who were held back.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from medtransfer.data.config import SEQUENTIAL, LabelPolicy
-from medtransfer.deploy.adaptation.child import (
-    promises_of,
-    remaining_deferral,
-    without_levels,
+from medtransfer.deploy.adaptation.joined_training import JoinedPatients
+from medtransfer.deploy.adaptation.replaced_networks import (
+    ReplacedNetworks,
+    lost_sentences,
+    replaced_entries,
 )
-from medtransfer.deploy.adaptation.joined_training import (
-    JoinedPatients,
-    joined_digests,
-    joined_facts,
-)
-from medtransfer.deploy.bundle.card import bundle_card
 from medtransfer.deploy.bundle.fits import all_target_facts, reported_facts
-from medtransfer.deploy.bundle.promises import promised_cases
-from medtransfer.deploy.bundle.reader import (
-    CARD,
-    FACTS,
-    PARITY,
-    PROMISED,
-    TRAINING,
-    Bundle,
-    array_bytes,
-    detectors_name,
-    onnx_name,
-    promised_frame,
-    weights_name,
-)
+from medtransfer.deploy.bundle.reader import Bundle
 from medtransfer.deploy.bundle.schema import BundleFacts, DetectorFacts
 from medtransfer.deploy.inference.sources import CaseSource
 from medtransfer.deploy.validation.local_network import LocalNetwork
@@ -65,49 +45,31 @@ def tuned_entries(
     Returns:
         Facts, entries, and sentences on what was changed.
     """
-    facts, run, draw = bundle.facts, network.run, networks.draw
+    facts = bundle.facts
     kind = facts.targets[0].calibrator or "temperature"
     policies = {
         target.name: LabelPolicy(uncertain=target.uncertain, empty=target.empty)
         for target in facts.targets
     }
-    targets = all_target_facts(policies, network.fit, kind)
     case = None
     if facts.case is not None:
         case = reported_facts("case", network.fit[WHOLE_CASE], kind, LabelPolicy())
-    detectors = _detectors(facts, network)
-    joined = _joined(networks, network)
-    changes = tuple(_changes(facts, networks, network, joined, detectors))
-    child = replace(
-        facts,
-        medtransfer=version("medtransfer"),
-        targets=targets,
-        case=case,
+    detectors, joined = _detectors(facts, network), _joined(networks, network)
+    new = ReplacedNetworks(
         network=replace(facts.network, tuning="full"),
+        targets=all_target_facts(policies, network.fit, kind),
+        case=case,
         detectors=detectors,
-        deferral=remaining_deferral(facts.deferral, targets if case is None else (case,)),
-        training=joined_facts(facts.training, joined),
-        parent=bundle.digest,
-        changes=(*facts.changes, *changes),
-        onnx=None,
-        levels=(),
+        patients=joined,
+        case_ids=networks.draw.case_ids,
+        changes=tuple(_changes(facts, networks, network, joined, detectors)),
+        run=network.run,
+        members=[member.predictions for member in networks.members],
+        weights=[member.weights for member in networks.members],
+        statistics=[member.detectors if detectors else {} for member in networks.members],
     )
-    names = [detector.name for detector in detectors]
-    members = [member.predictions for member in networks.members]
-    promised = promised_cases(members, run, names, facts.training.salt)
-    frame = promised_frame(child, promised)
-    child = replace(child, promises=promises_of(frame, child, network.evaluation))
-    left_out = {FACTS, PARITY, *(onnx_name(number) for number in range(facts.members))}
-    entries = {name: data for name, data in bundle.contents().items() if name not in left_out}
-    for number, member in enumerate(networks.members):
-        entries[weights_name(number)] = member.weights
-        entries[detectors_name(number)] = array_bytes(member.detectors if names else {})
-    entries |= {
-        PROMISED: array_bytes(vars(promised)),
-        TRAINING: joined_digests(bundle, draw.case_ids, source),
-        CARD: bundle_card(child).encode(),
-    }
-    return child, entries, changes
+    child, entries = replaced_entries(bundle, new, source, network.evaluation)
+    return child, entries, new.changes
 
 
 def _detectors(facts: BundleFacts, network: LocalNetwork) -> tuple[DetectorFacts, ...]:
@@ -164,6 +126,4 @@ def _changes(
     lost = {d.name for d in facts.detectors} - {d.name for d in detectors}
     if lost:
         yield f"OOD detectors left out, as their scores are no numbers here: {listed(sorted(lost))}"
-    yield from without_levels(facts)
-    if facts.onnx is not None:
-        yield "the network in ONNX was left out: `medtransfer export --onnx` makes it anew"
+    yield from lost_sentences(facts)

@@ -24,7 +24,8 @@ def tuning_rule(cases: int, device: Device = "auto", *, ood: bool = True) -> Tra
 
     Batches of 32 cases, 20 passes over them but at least 60 and at most 500 steps, SGD with the
     warm-up and the drops of BiT-HyperRule from a peak of 0.001, and the best of 10 checks. Batch
-    normalisation keeps the statistics of the bundle.
+    normalisation keeps the statistics of the bundle. Rate and normalisation were chosen on one pair
+    of hospitals alone, see benchmarks/RESULTS.md.
 
     Args:
         cases: To train on.

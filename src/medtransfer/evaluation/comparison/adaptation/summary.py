@@ -25,7 +25,7 @@ from medtransfer.evaluation.scoring.estimate import ROUNDING, Estimate, MetricKe
 from medtransfer.metrics.catalog import find_metric
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.posthoc.adaptation.home_features import HomeFeatures
-from medtransfer.statistics.contrasts import SeedTerm, contrast, seed_term
+from medtransfer.statistics.contrasts import SeedTerm, contrast, seed_term, within_span
 from medtransfer.tables.results import ALL
 
 CARRIED = "carried"
@@ -280,7 +280,7 @@ def _with_difference(
         share=row.patients / row.pool_patients,
     )
     both = contrast(value, interval, differences.terms)
-    low, high = both.within(find_metric(key.metric).span)
+    low, high = within_span(both.low, both.high, find_metric(key.metric).span)
     return replace(row, difference_low=low, difference_high=high)
 
 

@@ -15,7 +15,7 @@ from medtransfer.evaluation.comparison.seed_means import HEADLINE, Mean
 from medtransfer.evaluation.scoring.estimate import NO_SPREAD, UNDEFINED, ResultKey, is_point
 from medtransfer.metrics.catalog import find_metric
 from medtransfer.statistics.bootstrap import LEVEL
-from medtransfer.statistics.contrasts import ENDLESS, SeedTerm, contrast
+from medtransfer.statistics.contrasts import ENDLESS, SeedTerm, contrast, within_span
 from medtransfer.statistics.sample_size import detectable_difference
 from medtransfer.tables.results import ALL, MACRO, MICRO
 from medtransfer.tables.schema import Column, Contract, records_frame
@@ -24,8 +24,6 @@ PairUse = Literal["choice", "shift"]
 """`choice`: the internal test set, or all held-out cohorts; `shift`: one other cohort."""
 OTHER_CASES = "the two rungs were tested on different cases"
 OTHER_TARGETS = "the two rungs have different targets"
-SPAN = find_metric(HEADLINE).span
-"""Largest difference of two rungs."""
 
 PAIRS_CONTRACT = Contract(
     "Pairs of rungs",
@@ -309,10 +307,12 @@ def _with_interval(
     has_error = both.error > 0
     if is_point((both.low, both.high)):
         return replace(paired.row, reason=NO_SPREAD)
+    ends = value - factor * (value - both.low), value + factor * (both.high - value)
+    low, high = within_span(*ends, find_metric(HEADLINE).span)
     return replace(
         paired.row,
-        low=max(-SPAN, value - factor * (value - both.low)),
-        high=min(SPAN, value + factor * (both.high - value)),
+        low=low,
+        high=high,
         contains=both.sources,
         detectable=detectable_difference(both.error, both.degrees, comparisons=count)
         if has_error

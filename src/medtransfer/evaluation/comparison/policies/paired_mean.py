@@ -8,7 +8,7 @@ import numpy as np
 from medtransfer.evaluation.comparison.pairs.intervals import paired_interval
 from medtransfer.evaluation.scoring.estimate import Estimate, ResultKey
 from medtransfer.metrics.catalog import find_metric
-from medtransfer.statistics.contrasts import contrast, seed_term
+from medtransfer.statistics.contrasts import contrast, seed_term, within_span
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def paired_mean(pairs: Sequence[tuple[Estimate, Estimate]], key: ResultKey) -> P
         return replace(paired, reason=reason)
     by_seed = np.array([a[0] - b[0] for a, b in zip(values, before, strict=True)])
     both = contrast(paired.difference, interval, [seed_term(by_seed)])
-    low, high = both.within(entry.span)
+    low, high = within_span(both.low, both.high, entry.span)
     return replace(paired, difference_low=low, difference_high=high)
 
 
