@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import polars as pl
 import pytest
+from tests.in_process import run_here
 
 from medtransfer.models.config import ModelConfig
 from medtransfer.models.ladder import find_rung
 from medtransfer.models.weight_files import find_weights
+from medtransfer.report.reading import load_study_data
 from medtransfer.study.config import Study
 from medtransfer.study.plan import plan_runs, read_data, splits_of
 
@@ -70,3 +73,18 @@ def test_its_weights_and_facts_are_those_of_the_rung_but_for_the_axis_of_scale()
 def test_what_cannot_be(tiny_study: Study, rungs: list[object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         study_of(tiny_study, rungs=rungs)
+
+
+@pytest.mark.slow
+def test_a_study_runs_them_beside_their_rung_and_lists_them_after_it(
+    tiny_study: Study, tmp_path: Path
+) -> None:
+    rung = "imagenet/effnet-lite0"
+    larger = {"rung": f"{rung}@variant-48px", "image": {"resize": 48, "crop": 44}}
+    training = {"tuning": {"mode": "linear"}}
+    study = study_of(tiny_study, rungs=[rung, larger], training=training)
+    folder = run_here(study, tmp_path / "s")
+    assert [info.name for info in load_study_data(folder).rung_infos] == [rung, larger["rung"]]
+    logits = pl.read_parquet(folder.path / "predictions.parquet")
+    seen = logits.group_by("case_id").agg(pl.col("logit_malignant").n_unique())
+    assert (seen["logit_malignant"] == 2).all()

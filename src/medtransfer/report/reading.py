@@ -18,6 +18,7 @@ from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.files import read_json
 from medtransfer.integrity.study_seal import unsealed_changes
 from medtransfer.models.ladder import LADDER, Rung, find_rung
+from medtransfer.models.rungs.start import START_MARK
 from medtransfer.report.beside.tables import tables_beside
 from medtransfer.report.cards.recipe import recipe_of
 from medtransfer.report.content import ReportData, ReportedFinding, RungInfo, SplitCounts
@@ -237,8 +238,14 @@ def _stated_info(entry: RungEntry) -> RungInfo:
 
 
 def _by_scale(rungs: list[RungInfo]) -> tuple[RungInfo, ...]:
-    """By pre-training images, then parameters."""
-    return tuple(sorted(rungs, key=lambda r: (r.images or 0, r.parameters or 0, r.name)))
+    """By pre-training images, then parameters; a rung with a change follows the one it is of."""
+    named = {rung.name: rung for rung in rungs}
+
+    def place(rung: RungInfo) -> tuple[int, int, str]:
+        plain = named.get(rung.name.partition(START_MARK)[0], rung)
+        return plain.images or 0, plain.parameters or 0, rung.name
+
+    return tuple(sorted(rungs, key=place))
 
 
 def _augmentation_text(augment: AugmentConfig) -> str:
