@@ -179,7 +179,7 @@ def report(
         Path | None,
         typer.Option(
             "--checklists",
-            help="Markdown file of CLAIM 2024, TRIPOD+AI, FUTURE-AI and EU AI Act Annex IV.",
+            help="Checklists as Markdown: CLAIM, TRIPOD+AI, STARD-AI, FUTURE-AI, FDA, Annex IV.",
         ),
     ] = None,
     about: Annotated[

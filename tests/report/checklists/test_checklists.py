@@ -10,16 +10,19 @@ from medtransfer.errors import ConfigError
 from medtransfer.report.checklists.about import STATEMENTS, about_template, read_about
 from medtransfer.report.checklists.annex_iv import ANNEX_IV
 from medtransfer.report.checklists.claim import CLAIM
+from medtransfer.report.checklists.fda_card import FDA_CARD
 from medtransfer.report.checklists.fill import CHECKLISTS, checklist_text, filled
 from medtransfer.report.checklists.future_ai import FUTURE_AI
 from medtransfer.report.checklists.item import Checklist
 from medtransfer.report.checklists.proofs import Proof, proofs_of
+from medtransfer.report.checklists.stard_ai import STARD_AI
 from medtransfer.report.checklists.tripod import TRIPOD
 from medtransfer.report.front_page.build import front_page
 
 PROOFS = {
-    *("answers", "audit", "counts", "decisions", "detectable", "environment", "groups", "images"),
-    *("internal", "intervals", "label_policy", "limits", "metrics", "networks", "questions"),
+    *("answers", "audit", "counts", "decisions", "detectable", "ensembling", "environment", "flow"),
+    *("groups", "images", "internal", "intervals", "label_policy", "limits", "metrics", "networks"),
+    *("questions",),
     *("recipe", "recommendation", "rung_facts", "search", "seeds", "settings", "shift", "splits"),
     *("understanding", "updating"),
 }
@@ -29,11 +32,32 @@ def numbered(**counts: int) -> list[str]:
     return [f"{name}{n}" for name, count in counts.items() for n in range(1, count + 1)]
 
 
+def in_parts(count: int, parts: dict[int, str]) -> list[str]:
+    return [f"{n}{part}" for n in range(1, count + 1) for part in parts.get(n, "") or [""]]
+
+
+TRIPOD_PARTS = {
+    3: "abc",
+    5: "ab",
+    6: "abc",
+    8: "abc",
+    9: "abc",
+    12: "abcdefg",
+    18: "abcdef",
+    20: "abc",
+    23: "ab",
+    27: "abc",
+}
+STARD_PARTS = {15: "abcd", 16: "abc", 17: "ab", 26: "ab", 40: "ab"}
+
+
 @pytest.mark.parametrize(
     ("checklist", "numbers"),
     [
         (CLAIM, numbered(**{"": 44})),
-        (TRIPOD, numbered(**{"": 27})),
+        (TRIPOD, in_parts(27, TRIPOD_PARTS)),
+        (STARD_AI, in_parts(40, STARD_PARTS)),
+        (FDA_CARD, numbered(**{"": 38})),
         (ANNEX_IV, numbered(**{"": 9})),
         (FUTURE_AI, numbered(F=3, Un=4, T=6, Us=5, R=3, E=2, G=7)),
     ],
@@ -45,6 +69,10 @@ def test_the_inventory_of_a_checklist_is_whole(checklist: Checklist, numbers: li
         assert item.proofs or item.told
         assert set(item.proofs) <= PROOFS
         assert set(item.told) <= set(STATEMENTS)
+
+
+def test_inventories_have_the_published_numbers_of_parts() -> None:
+    assert (len(TRIPOD.items), len(STARD_AI.items)) == (52, 48)
 
 
 def test_every_statement_is_asked_for_by_an_item() -> None:
@@ -82,7 +110,7 @@ def test_answers_link_to_the_section_that_proves_them() -> None:
     assert "A \\[grant\\]" in text
     assert "Missing in about.yaml: `registration`" in text
     assert "# Checklists: a \\| study" in text
-    assert text.count("\n| ") == 44 + 27 + 30 + 9 + 2 * 4
+    assert text.count("\n| ") == 44 + 52 + 48 + 30 + 38 + 9 + 2 * 6
     assert "0 answered" not in text.split("## TRIPOD")[0]
 
 

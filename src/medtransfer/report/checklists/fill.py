@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from medtransfer.report.checklists.about import STATEMENTS, About
 from medtransfer.report.checklists.annex_iv import ANNEX_IV
 from medtransfer.report.checklists.claim import CLAIM
+from medtransfer.report.checklists.fda_card import FDA_CARD
 from medtransfer.report.checklists.future_ai import FUTURE_AI
 from medtransfer.report.checklists.item import Checklist, Item, ItemState
 from medtransfer.report.checklists.proofs import Proof
+from medtransfer.report.checklists.stard_ai import STARD_AI
 from medtransfer.report.checklists.tripod import TRIPOD
 from medtransfer.report.text import unmarked
 
-CHECKLISTS = (CLAIM, TRIPOD, FUTURE_AI, ANNEX_IV)
+CHECKLISTS = (CLAIM, TRIPOD, STARD_AI, FUTURE_AI, FDA_CARD, ANNEX_IV)
 STATES: tuple[ItemState, ...] = ("answered", "partly", "for a person")
 EXPLANATION = """Items in our own words, numbered as published; the sources have the authors' words.
 *Answered*: the study and the statements in about.yaml hold all that the item asks for, as far as a

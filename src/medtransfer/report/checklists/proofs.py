@@ -40,6 +40,7 @@ def _of_data(data: ReportData) -> dict[str, Proof]:
             "their patients and positive cases",
             "method",
         )
+        proofs["flow"] = Proof("Flow of images, cases and patients, drawn", "method")
     if data.findings is not None:
         waived = sum(finding.waived is not None for finding in data.findings)
         proofs["audit"] = Proof(
@@ -116,8 +117,20 @@ def _of_results(data: ReportData, front: FrontPage) -> dict[str, Proof]:
         )
     if front.recommended is not None:
         proofs["recommendation"] = Proof(f"{front.recommended}: {front.reason}", PAGE_ONE)
+    ensembled = data.ensembles is not None and not data.ensembles.is_empty()
+    proofs["ensembling"] = Proof(
+        "The seeds of a rung together are one more rung"
+        if ensembled
+        else "No ensemble: numbers of a rung are means over its seeds",
+        "transfer",
+    )
     if data.understanding is not None:
         proofs["understanding"] = Proof("Understanding of the networks", "why")
+    updates: list[str] = []
+    if data.adaptation is not None and not data.adaptation.is_empty():
+        updates.append("adaptation with a few patients of the other hospital")
     if "retrain" in data.curves and not data.curves["retrain"].is_empty():
-        proofs["updating"] = Proof("Training with cases of the other hospital", "shift")
+        updates.append("training with cases of the other hospital")
+    if updates:
+        proofs["updating"] = Proof(joined(updates).capitalize(), "shift")
     return proofs

@@ -39,8 +39,8 @@ class ReportFormats:
         tables: Folder for the main tables as LaTeX and, with python-docx, Word.
         reader: The reader whose pages are printed.
         language: Of page one and of the clinic's pages in the PDF; other files are in English.
-        checklists: CLAIM 2024, TRIPOD+AI, FUTURE-AI and Annex IV of the EU AI Act, filled, as
-            Markdown.
+        checklists: CLAIM 2024, TRIPOD+AI, STARD-AI, FUTURE-AI, the FDA's example model card and
+            Annex IV of the EU AI Act, filled, as Markdown.
         about: Statements that only people can make, for checklists and cards; a file that does not
             exist is written, to be filled in.
         model_card: Card of the recommended network as Markdown, and as JSON beside it.
