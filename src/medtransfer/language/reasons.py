@@ -28,6 +28,7 @@ REASONS = (
     template("no probability was given"),
     template("no case has one"),
     template("tune lacks a class"),
+    template("tune has no labelled case"),
     template("no test case that both answered"),
     template("the two rungs have different targets"),
     template("the two cohorts have different targets"),

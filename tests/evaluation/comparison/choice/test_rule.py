@@ -83,6 +83,14 @@ def test_equal_rungs_have_no_recommendation_and_a_remedy() -> None:
     assert found.condition == ""
 
 
+def test_no_amount_is_named_that_exceeds_any_difference_there_can_be() -> None:
+    found = of(*(replace(one, detectable=None) for one in EQUAL))
+    assert (
+        "less than 80% power to show a difference of any size; most of its uncertainty (80%)"
+        in (found.reason)
+    )
+
+
 def test_the_smallest_of_rungs_that_are_equal_within_the_margin_is_recommended() -> None:
     found = of(*EQUAL, margin=0.02)
     assert found.rung == "s"

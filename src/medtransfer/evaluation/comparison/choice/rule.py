@@ -1,5 +1,6 @@
 """Recommendation: the rung that a study's numbers speak for, by the rule of recommendation.md."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -17,6 +18,15 @@ from medtransfer.tables.results import ALL
 
 NO_RUNG_WHY = template("No rung can be recommended over another: {why}")
 RUNG_WHY = template("{rung} is recommended: {why}")
+NEED_SEEDS = template(
+    "Such a study has less than {power} power to show a difference of any size; most of its "
+    "uncertainty ({share}) is from the seeds: more seeds help most."
+)
+NEED_PATIENTS = template(
+    "Such a study has less than {power} power to show a difference of any size; most of its "
+    "uncertainty ({share}) is from the patients: more test patients help most (`medtransfer size` "
+    "says how many)."
+)
 
 
 @dataclass(frozen=True)
@@ -332,16 +342,18 @@ def _longer(leaders: Sequence[Candidate], table: PairTable) -> str | None:
 
 def _needed(pairs: Sequence[RungPair]) -> str:
     """Sentence on what the study could have shown, and where its uncertainty is from."""
-    detected = [pair for pair in pairs if pair.detectable is not None]
-    if not detected:
+    measured = [pair for pair in pairs if pair.seed_share is not None]
+    if not measured:
         return ""
-    largest = max(detected, key=lambda pair: pair.detectable or 0.0)
+    largest = max(measured, key=_smallest_shown)
     of_seeds = largest.seed_share or 0.0
     values = {
         "power": localised(f"{POWER:.0%}"),
-        "amount": localised(f"{largest.detectable:.3f}"),
         "share": localised(f"{max(of_seeds, 1 - of_seeds):.0%}"),
     }
+    if largest.detectable is None:  # more than there can be
+        return translate(NEED_SEEDS if of_seeds > 0.5 else NEED_PATIENTS, **values)
+    values["amount"] = localised(f"{largest.detectable:.3f}")
     if of_seeds > 0.5:
         return translate(
             "Such a study has {power} power to show a difference of {amount}; most of its "
@@ -354,6 +366,11 @@ def _needed(pairs: Sequence[RungPair]) -> str:
         "how many).",
         **values,
     )
+
+
+def _smallest_shown(pair: RungPair) -> float:
+    """Smallest difference that it would have shown; infinite if that is more than there can be."""
+    return math.inf if pair.detectable is None else pair.detectable
 
 
 def _margin_advice(leaders: Sequence[Candidate], evidence: Evidence) -> str:

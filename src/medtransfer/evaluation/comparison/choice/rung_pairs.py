@@ -308,15 +308,15 @@ def _with_interval(
     if is_point((both.low, both.high)):
         return replace(paired.row, reason=NO_SPREAD)
     ends = value - factor * (value - both.low), value + factor * (both.high - value)
-    low, high = within_span(*ends, find_metric(HEADLINE).span)
+    span = find_metric(HEADLINE).span
+    low, high = within_span(*ends, span)
+    amount = detectable_difference(both.error, both.degrees, comparisons=count)
     return replace(
         paired.row,
         low=low,
         high=high,
         contains=both.sources,
-        detectable=detectable_difference(both.error, both.degrees, comparisons=count)
-        if has_error
-        else None,
+        detectable=amount if has_error and amount < span else None,
         seed_share=max(0.0, 1 - (without_seeds / width) ** 2) if has_error else None,
     )
 
