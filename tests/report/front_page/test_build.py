@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 from tests.report.hand_made import OTHER, areas, gap_rows, report_data, result
 
+from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.report.content import SplitCounts
 from medtransfer.report.front_page.build import front_page
 from medtransfer.report.front_page.facts import FrontPage
@@ -74,6 +75,18 @@ def test_few_positive_cases_are_cautioned_of_where_their_number_is_hidden() -> N
     front = front_page(replace(data, counts=counts))
     assert front.hospitals[1].targets[0].positive == "≥10"
     assert any("well known at south: fewer than 30" in text for text in front.not_concluded)
+
+
+def test_few_patients_with_many_positive_cases_are_cautioned_of() -> None:
+    rows = areas()
+    point = EvaluationConfig().operating_points[0]
+    why = "no interval: fewer than 5 patients with a positive case"
+    for of_rung in rows.values():
+        of_rung.append(
+            replace(of_rung[0], metric=f"sensitivity@{point}", low=None, high=None, reason=why)
+        )
+    cautions = front_page(report_data(rows)).not_concluded
+    assert any("too few patients have the finding for an interval" in text for text in cautions)
 
 
 def test_a_threshold_set_on_few_positive_cases_is_cautioned_of() -> None:

@@ -1,5 +1,6 @@
 """Conclusions that the numbers do not allow, each with the reason."""
 
+import re
 from collections.abc import Iterator, Sequence
 
 from medtransfer.language.numbers import localised
@@ -18,6 +19,12 @@ FEW_OF_SEVERAL = template(
     "That the share of missed cases is well known at {cohorts}: fewer than {least} test cases "
     "with a finding."
 )
+
+FEW_PATIENTS = template(
+    "That the share of missed cases is well known at {cohorts}: too few patients have the finding "
+    "for an interval."
+)
+NO_INTERVAL = re.compile(r"no interval: fewer than \d+ patients with a positive case")
 
 
 def not_concluded(
@@ -121,12 +128,21 @@ def _of_counts(data: ReportData, hospitals: Sequence[HospitalFacts]) -> Iterator
         least = localised(f"{few_positive(data.evaluation.minimum_group)}")
         message = FEW_OF_ONE if len(data.targets) == 1 else FEW_OF_SEVERAL
         yield translate(message, cohorts=joined(few), least=least)
+    unsure = [hospital.cohort for hospital in hospitals if _of_few_patients(hospital)]
+    if rest := [cohort for cohort in unsure if cohort not in few]:
+        yield translate(FEW_PATIENTS, cohorts=joined(rest))
     if operating_point(data) and _tuned_on_few(data):
         yield translate(
             "That the threshold does what it was set for: it was set on fewer than {least} tuning "
             "cases with a finding.",
             least=localised(f"{MIN_BOOTSTRAP}"),
         )
+
+
+def _of_few_patients(hospital: HospitalFacts) -> bool:
+    """True if its missed cases have no interval, as their patients are too few."""
+    missed = hospital.missed
+    return missed.value is not None and bool(NO_INTERVAL.search(missed.reason or ""))
 
 
 def _tuned_on_few(data: ReportData) -> bool:
