@@ -4,6 +4,7 @@ Every arm is fitted on nested draws of whole patients and tested on the hospital
 which are the same for all arms, numbers of patients, draws and seeds.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -363,5 +364,8 @@ def _untested(metric: str, estimate: Estimate) -> str | None:
 
 def _left_out(metric: str, estimates: Sequence[Estimate]) -> str | None:
     """Sentence on the targets that are in no mean of a metric; None if all are."""
-    reasons = [reason for e in estimates if (reason := _untested(metric, e)) is not None]
-    return f"{len(reasons)} of {len(estimates)} targets left out: {reasons[0]}" if reasons else None
+    left_for = Counter(reason for e in estimates if (reason := _untested(metric, e)) is not None)
+    sentences = [
+        f"{left} of {len(estimates)} targets left out: {why}" for why, left in left_for.items()
+    ]
+    return "; ".join(sentences) or None
