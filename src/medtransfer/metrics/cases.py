@@ -25,6 +25,8 @@ BUDGET = "recall"
 """Start of the name of an operating point that calls a share of the cases."""
 COST = "cost"
 """Name of the reason that a target has no cost of a miss."""
+UNFITTED = "tune"
+"""Name of the reason that the tuning split determines nothing."""
 PER_TARGET = (
     "thresholds",
     "prevalence",
@@ -90,7 +92,7 @@ class TargetCases(Sharing):
         prevalence: Share of positives in the tuning split, which other cohorts are adjusted to.
         from_logits: True if the probabilities are the sigmoid of the logits.
         healthy: True if the target means "no finding".
-        missing: Calibrator that tune does not determine, or `COST`, to the reason.
+        missing: Calibrator that tune does not determine, `UNFITTED` or `COST`, to the reason.
         miss_cost: Cost of a missed positive, in false alarms.
     """
 
@@ -179,7 +181,7 @@ class ClassCases(Sharing):
         recalibrated: Calibrator to logits after it, likewise. Each [n, C]
         sets: Conformal method to True for classes in the case's set. Each [n, C]
         spread: Measure of an ensemble's disagreement to its value. Each [n]
-        missing: Calibrator that tune does not determine to the reason.
+        missing: Calibrator that tune does not determine, or `UNFITTED`, to the reason.
         grades: Grade of each class if the classes have an order: 0 for the lowest. [C]
         costs: Cost of each answer to a case of each class, true class by class called. [C, C]
     """
@@ -266,6 +268,7 @@ def pooled(targets: Iterable[TargetCases], size: int) -> TargetCases:
     """
     truth, logits, probabilities = np.empty(size, dtype=np.int8), np.empty(size), np.empty(size)
     called: dict[str, Flags] | None = None
+    unfitted: dict[str, str] = {}
     start = 0
     for part in targets:
         rows = slice(start, start + len(part))
@@ -277,8 +280,11 @@ def pooled(targets: Iterable[TargetCases], size: int) -> TargetCases:
         called = {p: flags for p, flags in called.items() if p in part.predicted_positive}
         for point, flags in called.items():
             flags[rows] = part.predicted_positive[point]
+        unfitted = unfitted or {k: why for k, why in part.missing.items() if k == UNFITTED}
         start = rows.stop
-    return TargetCases(truth, logits, probabilities, predicted_positive=called or {})
+    return TargetCases(
+        truth, logits, probabilities, predicted_positive=called or {}, missing=unfitted
+    )
 
 
 def _subset(cases: Cases, rows: NDArray[Any]) -> Cases:

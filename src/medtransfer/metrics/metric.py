@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from medtransfer.metrics.cases import COST, AnyCases, ClassCases, TargetCases
+from medtransfer.metrics.cases import COST, UNFITTED, AnyCases, ClassCases, TargetCases
 from medtransfer.metrics.weighted import Weighted
 
 RequiredClasses = Literal["case", "positive", "negative", "both"]
@@ -105,8 +105,9 @@ class Metric:
 
     def lacking(self, cases: AnyCases, point: str | None = None) -> str | None:
         """Reason that a fit or a setting that it needs is missing; None if all are there."""
-        why = cases.missing.get(self.calibrator or "", "tune lacks a class")
-        no_sets = cases.missing.get(self.conformal or "", "tune lacks a class")
+        unfitted = cases.missing.get(UNFITTED, "tune lacks a class")
+        why = cases.missing.get(self.calibrator or "", unfitted)
+        no_sets = cases.missing.get(self.conformal or "", unfitted)
         missing = {
             f"no {self.calibrator} calibration: {why}": self.calibrator is not None
             and self.calibrator not in cases.calibrated,
@@ -116,9 +117,9 @@ class Metric:
         }
         if isinstance(cases, TargetCases):
             missing |= {
-                cases.missing.get(point or "", "no threshold: tune lacks a class"): self.at_point
+                cases.missing.get(point or "", f"no threshold: {unfitted}"): self.at_point
                 and point not in cases.predicted_positive,
-                "no prevalence to adjust to: tune lacks a class": self.adjusted
+                f"no prevalence to adjust to: {unfitted}": self.adjusted
                 and cases.prevalence is None,
                 cases.missing.get(
                     COST, "no cost of a missed positive: evaluation.miss_cost is not set"

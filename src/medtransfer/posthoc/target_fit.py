@@ -28,6 +28,7 @@ CLASSES: tuple[CalibratorKind, ...] = ("temperature", "vector")
 ALPHA = 1 - SET_COVERAGE
 ADAPTIVE: tuple[ScoreKind, ...] = ("aps", "raps")
 LACKS_CLASS = "tune lacks a class"
+NO_TUNE = "tune has no labelled case"
 Texts = NDArray[np.str_]
 
 
@@ -130,7 +131,7 @@ def fit_thresholds(
         TableError: A case is not of the tuning split.
     """
     require_tune(splits, len(targets), "An operating point")
-    lacks_class = len(np.unique(targets)) < 2
+    reason = _undetermined(targets)
     guaranteed = {
         point: guaranteed_threshold(targets, probabilities, patients, point)
         for point in points
@@ -144,8 +145,8 @@ def fit_thresholds(
     }
     return TargetFit(
         thresholds=thresholds,
-        prevalence=None if lacks_class else float(targets.mean()),
-        reason=LACKS_CLASS if lacks_class else None,
+        prevalence=None if reason else float(targets.mean()),
+        reason=reason,
         missing={point: fit.reason for point, fit in guaranteed.items() if fit.reason},
     )
 
@@ -213,8 +214,8 @@ def fit_classes(
         TableError: A case is not of the tuning split.
     """
     calibrators, missing = _fit_calibrators(CLASSES, classes, logits, splits)
-    if len(np.unique(classes)) < 2:
-        return TargetFit(calibrators=calibrators, reason=LACKS_CLASS, missing=missing)
+    if reason := _undetermined(classes):
+        return TargetFit(calibrators=calibrators, reason=reason, missing=missing)
     sets = SetFit(classes, probabilities, splits, patients)
     adaptive = {method: sets.fit(score=SetScore(method)) for method in ADAPTIVE}
     return TargetFit(
@@ -224,6 +225,13 @@ def fit_classes(
         tuned=sets.tuned(),
         missing=missing,
     )
+
+
+def _undetermined(classes: Labels) -> str | None:
+    """Reason that tuning cases determine nothing; None if they have two classes. [n]"""
+    if not len(classes):
+        return NO_TUNE
+    return LACKS_CLASS if len(np.unique(classes)) < 2 else None
 
 
 def _fit_calibrators(

@@ -262,10 +262,10 @@ def test_a_target_that_is_masked_everywhere_is_left_out_of_the_others() -> None:
     for target in ("macro", "micro"):
         row = one_row(results, "auroc", cohort="a", target=target)
         assert row["value"] == pytest.approx(alone["value"])
-    assert one_row(results, "threshold@sens90", target="y")["reason"] == "tune lacks a class"
+    assert one_row(results, "threshold@sens90", target="y")["reason"] == "tune has no labelled case"
     # pooled decisions need the threshold of every target
     row = one_row(results, "sensitivity@sens90", cohort="a", target="micro")
-    assert (row["value"], row["reason"]) == (None, "no threshold: tune lacks a class")
+    assert (row["value"], row["reason"]) == (None, "no threshold: tune has no labelled case")
 
 
 @pytest.mark.slow

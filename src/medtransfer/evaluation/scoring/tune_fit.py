@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.evaluation.scoring.run import WHOLE_CASE, RunArrays
-from medtransfer.metrics.cases import COST, AnyCases, ClassCases, TargetCases
+from medtransfer.metrics.cases import COST, UNFITTED, AnyCases, ClassCases, TargetCases
 from medtransfer.metrics.kernels.sums import Flags, Floats
 from medtransfer.posthoc.calibrators import CalibratorKind
 from medtransfer.posthoc.label_shift import estimated_shares
@@ -127,7 +127,7 @@ def cases_of_target(
             recalibrated=recalibrated,
             sets=sets,
             spread={name: value[:, 0] for name, value in run.spread.items()},
-            missing=of_target.missing,
+            missing={**of_target.missing, **_unfitted(of_target)},
             grades=_grades(run, config),
             costs=config.cost_table(run.names),
         )
@@ -145,7 +145,7 @@ def cases_of_target(
         prevalence=of_target.prevalence,
         from_logits=not run.single_label,
         healthy=name in config.healthy_targets,
-        missing={**of_target.missing, **_cost_missing(config, name)},
+        missing={**of_target.missing, **_unfitted(of_target), **_cost_missing(config, name)},
         miss_cost=config.cost_of_miss(name),
     )
 
@@ -157,7 +157,13 @@ def plain_cases_of(run: RunArrays, fit: TuneFit, target: int) -> TargetCases:
         logits=_ranked_by(run, target),
         probabilities=run.probabilities_of(target),
         predicted_positive=_predicted_positive(run, fit, target),
+        missing=_unfitted(fit[target]),
     )
+
+
+def _unfitted(fit: TargetFit) -> dict[str, str]:
+    """Reason that the tuning split determines nothing, under its name; empty if it does."""
+    return {UNFITTED: fit.reason} if fit.reason else {}
 
 
 def _truth_or_unknown(run: RunArrays, target: int) -> NDArray[np.int64]:
