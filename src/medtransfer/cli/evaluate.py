@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from medtransfer.cli.app import AsJson, PageLanguage, Values, app
+from medtransfer.cli.completion.names import complete_metrics, complete_studies
 from medtransfer.errors import ConfigError, listed, plural, shown
 
 if TYPE_CHECKING:
@@ -62,7 +63,10 @@ def evaluate(
     ] = None,
     study: Annotated[
         Path | None,
-        typer.Option(help="Folder of a finished study whose rungs stand beside the predictions."),
+        typer.Option(
+            help="Folder of a finished study whose rungs stand beside the predictions.",
+            autocompletion=complete_studies,
+        ),
     ] = None,
     internal: Annotated[
         str | None,
@@ -106,8 +110,14 @@ def evaluate(
 
 @app.command()
 def rank(
-    folders: Annotated[list[Path], typer.Argument(help="Folders of studies or evaluations.")],
-    metric: Annotated[str, typer.Option(help="Metric, as in the results table.")] = "auroc",
+    folders: Annotated[
+        list[Path],
+        typer.Argument(help="Folders of studies or evaluations.", autocompletion=complete_studies),
+    ],
+    metric: Annotated[
+        str,
+        typer.Option(help="Metric, as in the results table.", autocompletion=complete_metrics),
+    ] = "auroc",
     cohort: Annotated[
         str | None, typer.Option(help="Test cohort; by default each task's training cohort.")
     ] = None,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medtransfer.cli.app import EXIT_USER, AsJson, app
+from medtransfer.cli.completion.names import complete_studies
 from medtransfer.errors import plural, printable
 
 if TYPE_CHECKING:
@@ -15,7 +16,12 @@ if TYPE_CHECKING:
 
 @app.command()
 def fsck(
-    study: Annotated[Path, typer.Argument(help="The study's folder.", metavar="FOLDER")],
+    study: Annotated[
+        Path,
+        typer.Argument(
+            help="The study's folder.", metavar="FOLDER", autocompletion=complete_studies
+        ),
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Compare every file of a study's folder with its seals; nothing is changed."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medtransfer.cli.app import EXIT_STOPPED, AsJson, AsJsonLines, app
+from medtransfer.cli.completion.names import complete_rungs
 from medtransfer.errors import plural
 
 if TYPE_CHECKING:
@@ -30,7 +31,10 @@ def ladder(as_json: AsJson = False) -> None:
 
 @app.command()
 def fetch(
-    rungs: Annotated[list[str], typer.Argument(help="Rungs whose weights to download.")],
+    rungs: Annotated[
+        list[str],
+        typer.Argument(help="Rungs whose weights to download.", autocompletion=complete_rungs),
+    ],
     to: Annotated[
         Path | None,
         typer.Option(
@@ -94,7 +98,9 @@ def pretrain(
 
 @app.command()
 def features(
-    rung: Annotated[str, typer.Argument(help="A rung with a network.")],
+    rung: Annotated[
+        str, typer.Argument(help="A rung with a network.", autocompletion=complete_rungs)
+    ],
     manifest: Annotated[Path, typer.Argument(help="The manifest, .csv or .parquet.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Table to write, .parquet.")],
     weights: Annotated[

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medtransfer.cli.app import AsJson, Values, app
+from medtransfer.cli.completion.names import complete_sources
 from medtransfer.errors import shown
 
 if TYPE_CHECKING:
@@ -18,7 +19,12 @@ Out = Annotated[Path, typer.Option("--out", "-o", help="Manifest to write, .csv 
 
 @app.command("import")
 def import_data(
-    source: Annotated[str, typer.Argument(help="Name of the source; `sources` lists them.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="Name of the source; `sources` lists them.", autocompletion=complete_sources
+        ),
+    ],
     folder: Annotated[
         str,
         typer.Argument(help="Folder the download was unpacked to; of dicomweb the archive's URL."),
@@ -84,7 +90,10 @@ def import_data(
 
 @app.command()
 def sources(
-    name: Annotated[str | None, typer.Argument(help="Show one source in full.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(help="Show one source in full.", autocompletion=complete_sources),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the public data sets that `import` reads, or describe one."""

@@ -17,6 +17,7 @@ from medtransfer.cli.app import (
     StudyFile,
     app,
 )
+from medtransfer.cli.completion.names import complete_studies
 from medtransfer.cli.studies.plan import MaxHours
 from medtransfer.cli.studies.worker_option import WorkersOption, worker_count
 from medtransfer.report.components import Reader
@@ -31,13 +32,17 @@ if TYPE_CHECKING:
 
 Where = Annotated[
     Path | None,
-    typer.Argument(help="A study's folder or file; by default the only study in ./studies."),
+    typer.Argument(
+        help="A study's folder or file; by default the only study in ./studies.",
+        autocompletion=complete_studies,
+    ),
 ]
 StudyOrRung = Annotated[
     Path | None,
     typer.Argument(
         help="A study's folder or file, or a rung's folder; by default the only study in "
         "./studies.",
+        autocompletion=complete_studies,
     ),
 ]
 

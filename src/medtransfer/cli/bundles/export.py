@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from medtransfer.cli.app import AsJson, app
+from medtransfer.cli.completion.names import complete_rungs, complete_studies
 
 Trusted = Annotated[
     list[Path] | None,
@@ -35,6 +36,7 @@ def export(
             "by default.",
             metavar="[STUDY|BUNDLE.medt]",
             show_default=False,
+            autocompletion=complete_studies,
         ),
     ] = None,
     *,
@@ -46,7 +48,11 @@ def export(
     ],
     rung: Annotated[
         str | None,
-        typer.Option(help="Rung to take, in place of the recommended one.", show_default=False),
+        typer.Option(
+            help="Rung to take, in place of the recommended one.",
+            show_default=False,
+            autocompletion=complete_rungs,
+        ),
     ] = None,
     run: Annotated[
         str | None, typer.Option(help="Run to take, in place of a rung.", show_default=False)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from medtransfer.cli.app import app
+from medtransfer.cli.completion.names import complete_rungs
 from medtransfer.cli.study import Where
 
 
@@ -37,7 +38,11 @@ def gallery(
     cohort: Annotated[str | None, typer.Option(help="One hospital.", show_default=False)] = None,
     rung: Annotated[
         str | None,
-        typer.Option(help="Rung, in place of the recommended one.", show_default=False),
+        typer.Option(
+            help="Rung, in place of the recommended one.",
+            show_default=False,
+            autocompletion=complete_rungs,
+        ),
     ] = None,
     run: Annotated[
         str | None, typer.Option(help="Run, in place of a rung.", show_default=False)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medtransfer.cli.app import EXIT_STOPPED, AsJsonLines, Out, Values, app
+from medtransfer.cli.completion.names import complete_rungs
 from medtransfer.cli.studies.worker_option import WorkersOption, worker_count
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def auto(
         typer.Option(
             help="Rung to try, in place of all whose weights are on this machine; repeat for more.",
             show_default=False,
+            autocompletion=complete_rungs,
         ),
     ] = None,
     image_root: Annotated[

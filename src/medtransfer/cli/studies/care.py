@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medtransfer.cli.app import EXIT_USER, AsJson, AsJsonLines, app
+from medtransfer.cli.completion.names import complete_studies
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +28,10 @@ StudyPlace = Annotated[
 ]
 AnyStudy = Annotated[
     Path | None,
-    typer.Argument(help="A study's folder or file; by default the only study in ./studies."),
+    typer.Argument(
+        help="A study's folder or file; by default the only study in ./studies.",
+        autocompletion=complete_studies,
+    ),
 ]
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from medtransfer.cli.app import AsJson, PageLanguage, Values, app
+from medtransfer.cli.completion.names import complete_metrics, complete_studies
 from medtransfer.cli.evaluate import ScoresOption, names_of, print_evaluation
 
 
@@ -14,7 +15,11 @@ from medtransfer.cli.evaluate import ScoresOption, names_of, print_evaluation
 def compare(
     sides: Annotated[
         list[Path],
-        typer.Argument(help="Folders of studies, and predictions tables.", metavar="STUDY..."),
+        typer.Argument(
+            help="Folders of studies, and predictions tables.",
+            metavar="STUDY...",
+            autocompletion=complete_studies,
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for tables and report.")],
     columns: Annotated[
@@ -79,9 +84,15 @@ def compare(
 
 @app.command()
 def leaderboard(
-    folders: Annotated[list[Path], typer.Argument(help="Folders of studies or evaluations.")],
+    folders: Annotated[
+        list[Path],
+        typer.Argument(help="Folders of studies or evaluations.", autocompletion=complete_studies),
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the table and its page.")],
-    metric: Annotated[str, typer.Option(help="Metric, as in the results table.")] = "auroc",
+    metric: Annotated[
+        str,
+        typer.Option(help="Metric, as in the results table.", autocompletion=complete_metrics),
+    ] = "auroc",
     as_json: AsJson = False,
 ) -> None:
     """List the rungs of many studies and evaluations, best first, as a table and a page."""
