@@ -1,12 +1,16 @@
 """Adaptation: what a few patients of another hospital are worth to the best rung."""
 
+from collections.abc import Iterator
+
 import polars as pl
 
 from medtransfer.evaluation.comparison.adaptation.reading import LOSS, read_adaptation
 from medtransfer.evaluation.comparison.seed_means import HEADLINE
 from medtransfer.posthoc.adaptation.arms import MEANINGS
+from medtransfer.report import figures
 from medtransfer.report.components import Component, Fold, Heading, Note, ReportTable
 from medtransfer.report.content import ReportData, Row
+from medtransfer.report.figures import DASHES, Axis, auroc_axis, figure
 from medtransfer.report.text import difference_text, interval_text
 
 TITLE = "Adaptation with a few patients of the other hospital"
@@ -23,6 +27,14 @@ WORDS = {
     "sequential": "the training at home goes on with the patients alone",
     "shifted-only": "trained from the rung's weights on the patients alone",
 }
+CARRIED = "carried"
+RANKING = ("internal+shifted", "sequential", "probe", "shifted-only")
+FIRST_DRAWN = ("selected", *RANKING)
+CAPTION = (
+    "From left to right, more patients of the hospital are labelled. Dashed straight line: {title} "
+    "of the network as it is carried there. Bands: 95% intervals. At most four ways are drawn; the "
+    "table has all."
+)
 
 
 def adaptation_passage(data: ReportData) -> list[Component]:
@@ -45,9 +57,71 @@ def adaptation_passage(data: ReportData) -> list[Component]:
         Heading(TITLE),
         *notes,
         Note(AROUND),
+        *_figures(data, rows),
         Fold("Every way, by patients", tables),
         Note(meanings),
     ]
+
+
+def _figures(data: ReportData, rows: pl.DataFrame) -> Iterator[Component]:
+    """Log loss and AUROC by patients; ways that train again stand beside those that do not."""
+    for metric, title in ((LOSS, "log loss"), (HEADLINE, "AUROC")):
+        if metric not in set(rows["metric"]):
+            continue
+        of_metric = rows.filter(
+            pl.col("metric") == metric,
+            pl.col("target") == _overall(rows, metric),
+            pl.col("value").is_not_null(),
+        )
+        carried = {
+            row["cohort"]: row["value"] for row in of_metric.to_dicts() if row["arm"] == CARRIED
+        }
+        arms = _drawn(of_metric)
+        if metric == HEADLINE:  # a calibrator leaves it as it is
+            arms = [arm for arm in arms if arm in RANKING]
+        if not arms:
+            continue
+        values = [
+            {
+                "cohort": row["cohort"],
+                "panel": row["cohort"],
+                "dash": row["arm"],
+                "x": row["patients"],
+                "y": row["value"],
+                "low": row["low"],
+                "high": row["high"],
+                "level": carried.get(row["cohort"]),
+            }
+            for row in of_metric.filter(pl.col("arm").is_in(arms)).to_dicts()
+        ]
+        patients = sorted({float(row["patients"]) for row in of_metric.to_dicts()} - {0.0})
+        spec = figures.curves(
+            values,
+            Axis("patients of the hospital", (patients[0], patients[-1]), "log", patients),
+            auroc_axis(title, values) if metric == HEADLINE else Axis(title, _around(values)),
+            cohorts=data.cohorts,
+            panels=[cohort for cohort in data.cohorts if cohort in set(of_metric["cohort"])],
+            dashes=arms,
+            dash_title="way",
+            points=True,
+        )
+        yield figure(f"adapt-{metric}", spec, CAPTION.format(title=title))
+
+
+def _drawn(rows: pl.DataFrame) -> list[str]:
+    """Ways with several numbers of patients: the chosen one, those that train, then by value."""
+    several = rows.group_by("arm", maintain_order=True).agg(
+        pl.col("patients").n_unique().alias("numbers"), pl.col("value").last()
+    )
+    names = several.filter(pl.col("numbers") > 1).sort("value")["arm"].to_list()
+    first = [arm for arm in FIRST_DRAWN if arm in names]
+    return [*first, *(arm for arm in names if arm not in first)][: len(DASHES)]
+
+
+def _around(values: list[Row]) -> tuple[float, float]:
+    """Ends of an axis that holds all values and intervals."""
+    heights = [v[k] for v in values for k in ("low", "high", "y", "level") if v[k] is not None]
+    return 0.95 * min(heights), 1.05 * max(heights)
 
 
 def _table(rows: pl.DataFrame, cohort: str, rung: str) -> ReportTable:
