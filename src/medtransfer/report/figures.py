@@ -143,7 +143,8 @@ def curves(
 
     Args:
         values: Points with `x`, `y`, `low`, `high`, `cohort`; `panel` and `dash` if there are
-            several; `level` for a dashed horizontal line; `count` for the size of a dot.
+            several; `level` for a dashed horizontal line; `start` for a thick line from there to
+            `x` at the height of `level`; `count` for the size of a dot.
         x: Horizontal axis.
         y: Vertical axis.
         cohorts: Every cohort, for the colours.
@@ -178,6 +179,10 @@ def curves(
     if any(v.get("level") is not None for v in values):
         level = base.mark_line(strokeDash=[4, 4], opacity=0.7, strokeWidth=1)
         layers.append(level.encode(across, alt.Y("level:Q"), colour))
+    if any(v.get("start") is not None for v in values):
+        span = base.transform_filter("isValid(datum.start)").mark_rule(strokeWidth=3, opacity=0.8)
+        ends = alt.X("start:Q", title=x.title, scale=_scale(x), axis=_axis(x)), alt.X2("x:Q")
+        layers.append(span.encode(*ends, alt.Y("level:Q"), colour))
     tips = _tooltips(values, "cohort", *(["dash"] if dashes else []))
     line = base.mark_line(strokeWidth=1.7, clip=True)
     layers.append(line.encode(across, up, colour, *dash, tooltip=tips))
@@ -265,7 +270,9 @@ def png_of(svg: str) -> bytes:
     """A drawing as PNG, on white, in twice its size."""
     import vl_convert
 
-    return vl_convert.svg_to_png(svg, scale=2)
+    start = svg.index(">", svg.index("<svg")) + 1
+    ground = '<rect width="100%" height="100%" fill="#fff"/>'
+    return vl_convert.svg_to_png(svg[:start] + ground + svg[start:], scale=2)
 
 
 @cache

@@ -122,7 +122,12 @@ def _curves(data: ReportData) -> list[Component]:
         for cohort in data.cohorts
     }
     values = [
-        {**row, "panel": row["rung"], "level": levels.get(row["cohort"])}
+        {
+            **row,
+            "panel": row["rung"],
+            "level": levels.get(row["cohort"]),
+            "start": _needed(data, row) if row["x"] == data.full_fraction else None,
+        }
         for row in points.select("rung", *POINT_COLUMNS).to_dicts()
     ]
     ends = (data.fractions[0], data.full_fraction)
@@ -138,10 +143,18 @@ def _curves(data: ReportData) -> list[Component]:
     )
     caption = (
         "Bands: 95% intervals over patients of the means over seeds. Dashed line: AUROC of "
-        f"{data.reference} with all labels. Where a curve crosses it, the labels to the right "
-        "are saved."
+        f"{data.reference} with all labels. Where a curve reaches it, a thick line begins: the "
+        "labels under it are saved."
     )
     return [figure("labels", spec, caption)]
+
+
+def _needed(data: ReportData, row: Row) -> float | None:
+    """Share of the labels with which a curve reaches the reference; None if none are saved."""
+    saved = data.result_row(row["rung"], row["cohort"], "labels_saved")
+    if saved is None or not saved["value"]:
+        return None
+    return data.full_fraction * (1 - float(saved["value"]))
 
 
 def _saved(data: ReportData) -> list[Component]:
