@@ -10,6 +10,7 @@ from medtransfer.errors import WHOLE_NAME, StudyError, fault_list, listed, plura
 from medtransfer.evaluation.comparison.seed_means import HEADLINE
 from medtransfer.evaluation.comparison.task_ranks import RankedRungs, rank, ranked_metric
 from medtransfer.files import write_text
+from medtransfer.report.beside.hospital_matrix import TITLE, of_studies
 from medtransfer.report.components import Component, Facts, Note, ReportTable, Section
 from medtransfer.report.content import ReportData, Row
 from medtransfer.report.page import PageHead, page_text
@@ -92,7 +93,8 @@ def leaderboard(folders: Sequence[Path], out: Path, *, metric: str = HEADLINE) -
     write_spreadsheet(table, out / "leaderboard.csv")
     write_frame(table, out / "leaderboard.parquet")
     least = max(data.evaluation.minimum_group for data in boards)
-    write_text(out / PAGE, _page(table, ranked, metric, least))
+    matrix = of_studies(boards) if metric == HEADLINE else []
+    write_text(out / PAGE, _page(table, ranked, metric, least, matrix))
     return Leaderboard(out / PAGE, table, ranked)
 
 
@@ -169,7 +171,13 @@ def _ranked(folders: Sequence[Path], metric: str) -> RankedRungs | None:
         return None
 
 
-def _page(table: pl.DataFrame, ranked: RankedRungs | None, metric: str, least: int) -> str:
+def _page(
+    table: pl.DataFrame,
+    ranked: RankedRungs | None,
+    metric: str,
+    least: int,
+    matrix: list[Component],
+) -> str:
     studies = table["study"].unique(maintain_order=True).to_list()
     rungs = table["rung"].n_unique()
     head = PageHead(
@@ -181,6 +189,8 @@ def _page(table: pl.DataFrame, ranked: RankedRungs | None, metric: str, least: i
         _section(table.filter(pl.col("study") == name), f"study-{number}", least)
         for number, name in enumerate(studies, start=1)
     ]
+    if matrix:
+        sections.insert(0, Section("hospitals", TITLE, "", matrix))
     if ranked is not None:
         sections.insert(0, _ranks(ranked))
     return page_text(head, sections)

@@ -14,6 +14,7 @@ from medtransfer.language.translation import translate
 from medtransfer.report import figures
 from medtransfer.report.beside.adaptation import adaptation_passage
 from medtransfer.report.beside.corruptions import corruptions_passage
+from medtransfer.report.beside.hospital_matrix import left_out_passage
 from medtransfer.report.components import (
     Answer,
     Component,
@@ -63,7 +64,7 @@ def section(data: ReportData) -> Section:
     card = answer(data)
     parts: list[Component] = []
     if card.studied:
-        parts += [*_scatter(data), _drops(data), *_thresholds(data)]
+        parts += [*_scatter(data), _drops(data), *left_out_passage(data), *_thresholds(data)]
     parts += [*_retraining(data), *adaptation_passage(data), *corruptions_passage(data)]
     return Section("shift", "Shift", card.sentence, parts, card)
 
