@@ -75,6 +75,26 @@ def test_runs_that_are_not_there_are_refused_before_any_goes(study: StudyFolder)
     assert study.run(first).is_done()
 
 
+def test_a_run_behind_a_link_is_refused_before_anything_goes(
+    study: StudyFolder, tmp_path: Path
+) -> None:
+    """What lies behind the link would stay, though it was said to be deleted."""
+    first, second = study.run_ids()[:2]
+    elsewhere = tmp_path / "elsewhere"
+    study.run(first).path.rename(elsewhere)
+    study.run(first).path.symlink_to(elsewhere)
+    patient = patient_of(study, "a", "tune")
+    for call in (
+        lambda: forget_runs(study, [first, second], delete=True),
+        lambda: forget_in_study(study, patient, delete=True),
+    ):
+        with pytest.raises(StudyError, match=f"runs/{first}: a link, .* Nothing was deleted"):
+            call()
+    assert (elsewhere / "done").is_file()
+    assert study.run(second).is_done()
+    assert rows_in(study, patient)
+
+
 def test_a_training_patient_is_in_the_runs_that_drew_them(study: StudyFolder) -> None:
     patient = partly_drawn(study)
     drew = {name for name in study.run_ids() if patient in trained_on(study, name)}

@@ -13,7 +13,7 @@ from medtransfer.runs.folders import RunFolder, StudyFolder
 from medtransfer.runs.tested.files import read_identity, write_tested
 from medtransfer.study.care.patient_data import PatientData, patient_data
 from medtransfer.study.care.patient_traces import StudyTraces, derived_files, find_traces
-from medtransfer.study.care.rest import at_rest, remove_run, require_runs
+from medtransfer.study.care.rest import at_rest, remove_run, require_no_links, require_runs
 from medtransfer.study.execution.requests import recorded_request
 from medtransfer.study.yaml_file import read_study
 from medtransfer.tables.predictions import write_predictions
@@ -53,12 +53,14 @@ def forget_runs(
         The runs, and the tables that go with them.
 
     Raises:
-        StudyError: Another process works on the study, or it has no such run.
+        StudyError: Another process works on the study, it has no such run, or a run's folder is a
+            link.
         ConfigError: No run is named.
     """
     if not run_ids:
         raise ConfigError("No run is named. `medtransfer status` lists the runs of a study.")
     require_runs(folder, list(run_ids))
+    require_no_links(folder, run_ids)
     with at_rest(folder):
         plan = {str(row["run_id"]) for row in folder.read("plan.json")}
         tables = derived_files(folder)
@@ -87,7 +89,8 @@ def forget_in_study(
         The traces as they were, and the SHA-256 of the patient's images.
 
     Raises:
-        StudyError: Another process works on the study, or it was never run.
+        StudyError: Another process works on the study, it was never run, or the folder of a run
+            that holds them is a link.
         ConfigError: The study file in its folder cannot be read.
     """
     folder.read("plan.json")
@@ -95,6 +98,8 @@ def forget_in_study(
     with at_rest(folder):
         data = patient_data(folder, study.data, patient)
         found_traces = find_traces(folder, study, patient, data)
+        runs = {_run_of(trace.path) for trace in found_traces.traces} - {""}
+        require_no_links(folder, sorted({*runs, *found_traces.trained}))
         if delete:
             _delete_traces(folder, found_traces, patient, data)
     contents = data.contents if isinstance(data, PatientData) else set[str]()

@@ -1,9 +1,9 @@
 """A study at rest: nobody works on it, so that its files can be changed or deleted."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 
-from medtransfer.errors import StudyError, printable, suggestion
+from medtransfer.errors import StudyError, listed, printable, suggestion
 from medtransfer.files import remove
 from medtransfer.integrity.run_seal import DONE
 from medtransfer.runs.folders import Lease, RunFolder, StudyFolder
@@ -45,6 +45,21 @@ def require_runs(folder: StudyFolder, run_ids: list[str]) -> None:
         raise StudyError(
             f"The study has no run {', '.join(printable(name) for name in missing)}. "
             f"`medtransfer status` lists all. {hints}".rstrip()
+        )
+
+
+def require_no_links(folder: StudyFolder, run_ids: Iterable[str]) -> None:
+    """Compare the folders of runs with what can be deleted whole.
+
+    Raises:
+        StudyError: Some are links, so that what lies behind them would stay.
+    """
+    places = [folder.path / "runs", *(folder.run(name).path for name in run_ids)]
+    linked = [path.relative_to(folder.path).as_posix() for path in places if path.is_symlink()]
+    if linked:
+        raise StudyError(
+            f"{listed(linked)}: a link, and what lies behind it would not be deleted. Nothing was "
+            "deleted. Put the folder itself in its place, then run the same command again."
         )
 
 
