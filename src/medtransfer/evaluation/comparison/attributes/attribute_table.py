@@ -27,6 +27,7 @@ from medtransfer.tables.values.personal import MIN_BEHIND
 from medtransfer.tables.values.personal_columns import personal_faults
 from medtransfer.tables.values.rare_values import merge_rare_groups, rest_name
 from medtransfer.tables.values.reading import ReadCells, Roles, read_cells
+from medtransfer.tables.values.sex import names_sex
 from medtransfer.tables.values.spellings import plain_id
 from medtransfer.tables.values.value_map import ValueMap, absent_columns, map_values
 
@@ -143,7 +144,9 @@ def _chosen(
     faults += unshowable(chosen)
     faults += [fault for name in chosen if name in free for fault in name_faults(frame, name)]
     raise_faults(ATTRIBUTES, manifest, [*faults, *personal_faults(frame, names)])
-    cells = read_cells(frame, chosen, Roles(attributes=chosen), values)
+    # a sex that is not reported by, as of women alone, is read and named as in every command
+    beside = [n for n in free if names_sex(n) and n not in (*chosen, *targets)]
+    cells = read_cells(frame, [*chosen, *beside], Roles(attributes=chosen), values)
     return chosen, replace(cells, notes=(*notes, *cells.notes))
 
 
