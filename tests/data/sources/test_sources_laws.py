@@ -331,3 +331,9 @@ def test_sets_of_breasts_name_the_exam_of_each_image(case: Case, tmp_path: Path)
     frame = case.read(tmp_path).frame
     assert frame["exam_id"].null_count() == 0
     assert (frame.group_by("exam_id").agg(pl.col("patient_id").n_unique())["patient_id"] == 1).all()
+
+
+def test_every_fact_of_a_published_set_says_where_it_was_read() -> None:
+    published = [source for source in SOURCES.values() if source.url]
+    assert [source.name for source in published if not source.facts_from] == []
+    assert len(published) > 40
