@@ -233,8 +233,9 @@ def patient_notes(frame: pl.DataFrame) -> list[str]:
     Args:
         frame: `patient_id` and `cohort` as text, a row per image.
     """
-    run = frame.select("patient_id", "cohort", run_id=pl.lit(""), split=pl.lit(""))
-    notes = [*_twin_notes(_twin_patients(run)), *_rounded_notes(frame)]
+    patients = frame.select("patient_id", "cohort").unique()  # few beside their images
+    patients = patients.with_columns(run_id=pl.lit(""), split=pl.lit(""))
+    notes = [*_twin_notes(_twin_patients(patients)), *_rounded_notes(patients)]
     return [f"{note} `medtransfer check` names the rows." for note in notes]
 
 

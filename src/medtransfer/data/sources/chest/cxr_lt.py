@@ -160,7 +160,7 @@ SOURCE = Source(
     ),
     known_as=("cxrlt",),
     overlaps=(
-        Overlap("cxrlt", "mimic", "CXR-LT gives other labels to the films of MIMIC-CXR-JPG."),
+        Overlap("cxrlt", "mimic", "CXR-LT gives other labels to the films of MIMIC-CXR-JPG"),
     ),
     options=(
         Option(
