@@ -126,3 +126,9 @@ def test_columns_of_classes_are_offered_in_the_languages_of_hospitals(name: str)
     assert [kind for kind, _ in offers(table, table.columns)] == ["classes"]
     beside = pl.DataFrame({"image_id": [*"abcdefgh"], "cohort": ["a"] * 8, name: ["mel", "nv"] * 4})
     assert guessed_targets(beside) == ([], name)
+
+
+def test_files_are_proposed_under_names_in_another_case_or_unicode_form() -> None:
+    pictures = pl.DataFrame({"path": ["a/Mu\u0308ller_0.png", "a/Mu\u0308ller_1.png"]})
+    table = pl.DataFrame({"dosya": ["A\\MÜLLER_0.PNG", "A\\MÜLLER_1.PNG"], "x": ["1", "2"]})
+    assert proposal(table, pictures, ("patient_id",)) == "--columns path=dosya"
