@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
+from medtransfer.data.audit.id_spellings import shared_ids
 from medtransfer.data.cases import proposed_attributes
 from medtransfer.data.images.scan import absence_text, absent_files
 from medtransfer.data.sources.catalog import label_tellers
@@ -87,7 +88,9 @@ def init_study(
         raise StudyError(f'"{path}" exists already. Move it away, or write elsewhere with --out.')
     text = draft.text(name_of(manifest) or "study", path.parent)
     write_text(path, text)
-    notes = (*patient_notes(draft.manifest.frame), *draft.found())
+    frame = draft.manifest.frame
+    people = [f"{finding.sentence}." for finding in shared_ids(frame)]
+    notes = (*patient_notes(frame), *people, *draft.found())
     return WrittenStudy(path, notes, text.count("DECIDE"), draft.coverage)
 
 

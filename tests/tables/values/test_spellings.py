@@ -174,3 +174,16 @@ def test_ids_of_one_patient_and_of_several_are_said_before_a_check(tmp_path: Pat
         picture(tmp_path / "x" / f"{number}.png", number)
     (tmp_path / "x" / "m.csv").write_text(path.read_text())
     assert {*said} <= {*import_source("csv", tmp_path / "x", tmp_path / "x.parquet").notes}
+
+
+def test_an_id_of_two_people_is_said_by_init_and_evaluate(tmp_path: Path) -> None:
+    rows = [
+        f"{n},{n}.png,c{n},p{n // 2},A,{n % 2},{'FM'[n % 2]},{20 + 40 * (n % 2)}" for n in (0, 1, 4)
+    ]
+    path = tmp_path / "m.csv"
+    path.write_text("\n".join(["image_id,path,case_id,patient_id,cohort,mass,sex,age", *rows]))
+    people = "'sex' is both F and M for 1 patient id; 'age' differs by 20 years or more for 1"
+    said = f"{people} patient id."
+    assert said in init_study(path, tmp_path / "s.yaml").notes
+    predictions = pl.DataFrame({"case_id": ["c0", "c1", "c4"], "target_y": [1, 0, 1]})
+    assert said in join_attributes(predictions, path, ["sex"], None, 1).said

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import polars as pl
 
+from medtransfer.data.audit.findings import Finding
+from medtransfer.data.audit.id_spellings import shared_ids
 from medtransfer.data.cases import case_attributes, may_be_attribute, proposed_attributes
 from medtransfer.data.sources.catalog import label_tellers
 from medtransfer.errors import TableError, listed, plural, printable, suggestion
@@ -100,6 +102,7 @@ def join_attributes(
         *notes,
         *file.notes,
         *cells.notes,
+        *(f"{finding.sentence}." for finding in _shared_ids(cells.frame)),
         *ages,
         f"{len(matched):,} of {plural(len(cases), 'case')} are in the manifest.",
     ]
@@ -118,6 +121,11 @@ def join_attributes(
             sentence = f"'{printable(name, 80)}' is not known of {plural(count, 'case')}"
             notes.append(f"{sentence}: counted as group {UNKNOWN}, in no comparison of groups.")
     return AttributeTable(joined, tuple(notes))
+
+
+def _shared_ids(frame: pl.DataFrame) -> list[Finding]:
+    """Patients with both sexes or ages decades apart, if the table says whose cases they are."""
+    return shared_ids(frame) if "patient_id" in frame.columns else []
 
 
 def _chosen(
