@@ -73,7 +73,7 @@ def test_a_table_of_ones_own_is_imported_by_its_columns(call: Call, tmp_path: Pa
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["chexprt", "x"], "Source 'chexprt' does not exist. Did you mean 'chexpert'?"),
+        (["chexprt", "x"], "Source 'chexprt' does not exist. Did you mean 'chexpert' or"),
         (["chexpert", "nowhere"], '"nowhere" is not a folder'),
         (["chexpert", "empty"], "train.csv is not below the folder"),
         (["chexpert", "full", "--option", "x"], "'x' is not name=value"),

@@ -300,3 +300,9 @@ def test_classes_that_the_training_cohort_lacks_are_left_empty_elsewhere(tmp_pat
     assert read.frame["dx"].null_count() == 3
     counts = draft.coverage.filter(pl.col("target") == "Mucosal").rows()
     assert counts == [("Mucosal", "north", 0, 5, 0, 0), ("Mucosal", "south", 3, 1, 0, 0)]
+
+
+def test_ages_that_are_none_are_named_before_a_study_is_written(tmp_path: Path) -> None:
+    path = manifest(tmp_path, x=["1", "0", "1"] * 10, age=["045Y", "newborn", "70Y"] * 10)
+    (note,) = [note for note in draft_study(path).found() if note.startswith("'age'")]
+    assert note.endswith("In no band, so not known: 'newborn' in 10 rows.")

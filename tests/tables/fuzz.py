@@ -2,7 +2,7 @@
 
     python -m tests.tables.fuzz CORPUS -max_total_time=60
 
-The first byte says what the rest is: a manifest or predictions, as CSV or as Parquet.
+The first byte says what the rest is: a manifest or predictions, in which format.
 """
 
 import sys
@@ -18,15 +18,17 @@ with instrument_imports(include=["medtransfer.tables"]):
 from medtransfer.errors import MedTransferError
 
 FOLDER = Path(tempfile.mkdtemp())
+SUFFIXES = (".csv", ".parquet", ".xlsx", ".tsv")
+"""Formats by the last two bits of the first byte; the third bit is that of predictions."""
 
 
 def look(data: bytes) -> None:
     """Read a table as what its first byte says."""
     kind = data[0] if data else 0
-    path = FOLDER / ("table.parquet" if kind & 1 else "table.csv")
+    path = FOLDER / f"table{SUFFIXES[kind & 3]}"
     path.write_bytes(data[1:])
     try:
-        if kind & 2:
+        if kind & 4:
             read_other_predictions(path)
         else:
             read_manifest(path, targets=["edema"], attributes=["sex"])

@@ -3,12 +3,15 @@
 import io
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.data.sources.trees import workbook
 from tests.strategies import FEW
 
 from medtransfer.errors import MedTransferError
@@ -16,6 +19,8 @@ from medtransfer.tables.manifest import read_manifest
 from medtransfer.tables.other_predictions import read_other_predictions
 
 SECONDS = 40
+SUFFIXES = (".csv", ".parquet", ".xlsx", ".tsv")
+"""As in `fuzz.py`, which can be imported only where atheris is installed."""
 MANIFEST = pl.DataFrame(
     {
         "image_id": ["a", "b"],
@@ -38,27 +43,37 @@ PREDICTIONS = pl.DataFrame(
 )
 
 
-def encoded(frame: pl.DataFrame, *, parquet: bool) -> bytes:
+def encoded(frame: pl.DataFrame, suffix: str, folder: Path) -> bytes:
+    """A table as the bytes of a file."""
     stream = io.BytesIO()
-    frame.write_parquet(stream) if parquet else frame.write_csv(stream)
+    separator = "\t" if suffix == ".tsv" else ","
+    if suffix == ".parquet":
+        frame.write_parquet(stream)
+    else:
+        frame.write_csv(stream, separator=separator)
+    if suffix == ".xlsx":
+        rows = [["" if cell is None else str(cell) for cell in row] for row in frame.rows()]
+        workbook(folder / "seed.xlsx", frame.columns, rows)
+        return (folder / "seed.xlsx").read_bytes()
     return stream.getvalue()
 
 
 def seeds() -> list[bytes]:
     """Good tables of every kind, behind the byte that names it."""
-    return [
-        bytes([2 * kind + parquet]) + encoded(frame, parquet=bool(parquet))
-        for kind, frame in enumerate((MANIFEST, PREDICTIONS))
-        for parquet in (0, 1)
-    ]
+    with TemporaryDirectory() as folder:
+        return [
+            bytes([4 * kind + number]) + encoded(frame, suffix, Path(folder))
+            for kind, frame in enumerate((MANIFEST, PREDICTIONS))
+            for number, suffix in enumerate(SUFFIXES)
+        ]
 
 
 def read(folder: Path, data: bytes) -> str | None:
     """What is wrong with a table; any other error is a crash."""
-    path = folder / ("table.parquet" if data[0] & 1 else "table.csv")
+    path = folder / f"table{SUFFIXES[data[0] & 3]}"
     path.write_bytes(data[1:])
     try:
-        if data[0] & 2:
+        if data[0] & 4:
             read_other_predictions(path)
         else:
             read_manifest(path, targets=["edema"], attributes=["sex"])
@@ -67,7 +82,7 @@ def read(folder: Path, data: bytes) -> str | None:
     return None
 
 
-@pytest.mark.parametrize("data", seeds(), ids=range(4))
+@pytest.mark.parametrize("data", seeds(), ids=range(2 * len(SUFFIXES)))
 def test_seeds_of_the_search_are_good(data: bytes, tmp_path: Path) -> None:
     assert read(tmp_path, data) is None
 
@@ -100,6 +115,7 @@ def test_parquet_files_whose_counts_contradict_each_other_are_refused(
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(find_spec("atheris") is None, reason="atheris is not installed")
 def test_a_search_finds_no_table_that_crashes_a_reader(tmp_path: Path) -> None:
     corpus = tmp_path / "corpus"
     corpus.mkdir()

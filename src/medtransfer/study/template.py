@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
+from medtransfer.data.audit.id_spellings import shared_ids
 from medtransfer.data.cases import proposed_attributes
 from medtransfer.data.images.scan import absence_text, absent_files
 from medtransfer.data.sources.catalog import label_tellers
@@ -18,6 +19,7 @@ from medtransfer.tables.guessed_targets import (
     class_names,
     guessed_targets,
     label_counts,
+    names_class,
     read_classes,
     read_for_study,
     spelled_target,
@@ -30,6 +32,7 @@ from medtransfer.tables.manifest import (
     read_manifest,
 )
 from medtransfer.tables.values.personal_columns import is_personal_header, listed_columns
+from medtransfer.tables.values.spellings import patient_notes
 from medtransfer.tables.values.value_map import ValueMap
 
 
@@ -85,7 +88,10 @@ def init_study(
         raise StudyError(f'"{path}" exists already. Move it away, or write elsewhere with --out.')
     text = draft.text(name_of(manifest) or "study", path.parent)
     write_text(path, text)
-    return WrittenStudy(path, tuple(draft.found()), text.count("DECIDE"), draft.coverage)
+    frame = draft.manifest.frame
+    people = [f"{finding.sentence}." for finding in shared_ids(frame)]
+    notes = (*patient_notes(frame), *people, *draft.found())
+    return WrittenStudy(path, notes, text.count("DECIDE"), draft.coverage)
 
 
 def name_of(manifest: Path) -> str:
@@ -152,7 +158,7 @@ def draft_of(
         manifest = replace(manifest, frame=manifest.frame.with_columns(kept))
     task = "single-label" if class_column else "binary" if len(targets) == 1 else "multi-label"
     # a diagnosis holds the answer: its groups have a single class
-    taken = {*every, class_column, *(name for name in columns if name.lower() in CLASS_NAMES)}
+    taken = {*every, class_column, *(name for name in columns if names_class(name))}
     proposed = proposed_attributes(frame, taken, label_tellers())
     return Draft(
         manifest=manifest,

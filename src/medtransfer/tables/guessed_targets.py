@@ -30,10 +30,16 @@ COUNTS = {
 }
 """Columns of `label_counts`; all but the names are numbers of cases."""
 MAX_CLASSES = 50
-CLASS_NAMES = (
-    *("label", "class", "diagnosis", "dx", "diagnostic", "finding", "target"),
-    *("diag", "diagnose", "diagnostico", "diagnóstico", "diagnosi", "rozpoznanie", "tanı", "tani"),
-)
+CLASS_NAMES = ("label", "class", "diagnosis", "dx", "diag", "diagnostic", "finding", "target")
+"""Names of class columns in English, as messages list them."""
+_CLASS_HEADERS = """
+    diagnose klasse diagnos klass classe étiquette diagnóstico clase etiqueta hallazgo rótulo achado
+    diagnosi etichetta rozpoznanie diagnoza klasa etykieta tanı teşhis sınıf etiket diagnoosi luokka
+    diagnóza třída diagnózis osztály clasă диагноз класс діагноз διάγνωση κλάση 诊断 診斷 类别 類別
+    标签 標籤 診断 診断名 分類 ラベル 진단 진단명 분류 التشخيص
+"""
+CLASS_HEADERS = frozenset(map(plain_word, (*CLASS_NAMES, *_CLASS_HEADERS.split())))
+"""The same in the languages of hospitals, without case and accents."""
 LABEL_WORDS = {
     "1": """
         yes y true t positive pos present abnormal malignant + ja j wahr positiv vorhanden auffällig
@@ -99,10 +105,15 @@ def is_target(frame: pl.DataFrame, name: str) -> bool:
     return set(values) <= {"1", "0", "-1"} and {"1", "0"} <= set(values)
 
 
+def names_class(name: str) -> bool:
+    """True for a column that is named like a class: ``dx``, ``Diagnóstico``."""
+    return plain_word(name) in CLASS_HEADERS
+
+
 def is_class(frame: pl.DataFrame, name: str) -> bool:
     """True for a column that is named like a class and holds 2 to `MAX_CLASSES` names."""
     count = frame.select(label_text(name))[name].drop_nulls().n_unique()
-    return name.lower() in CLASS_NAMES and 2 <= count <= MAX_CLASSES
+    return names_class(name) and 2 <= count <= MAX_CLASSES
 
 
 def read_classes(manifest: Manifest, column: str, values: ValueMap) -> Manifest:
@@ -182,7 +193,7 @@ def read_for_study(manifest: Manifest, values: ValueMap | None = None) -> Manife
     """
     raise_faults(MANIFEST_CONTRACT, manifest.path, personal_faults(manifest.frame, ["cohort"]))
     columns = free_columns(manifest.frame)
-    classes = [name for name in columns if name.lower() in CLASS_NAMES]
+    classes = [name for name in columns if names_class(name)]
     labels = [name for name in classes if is_target(_emptied(manifest.frame, name), name)]
     plain = [name for name in columns if name not in classes or name in labels]
     plain = [name for name in plain if not names_sex(name)]  # sexes are read already

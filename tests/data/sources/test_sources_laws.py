@@ -24,6 +24,7 @@ from tests.data.sources import (
     tree_cmmd,
     tree_csaw_cc,
     tree_csv,
+    tree_cxr_lt,
     tree_ddi,
     tree_derm7pt,
     tree_derm12345,
@@ -98,6 +99,7 @@ CASES = [
     Case("nih-chestxray14", tree_nih_chestxray14, {"labels": "google-all"}, "-google-all"),
     Case("mimic-cxr-jpg", tree_mimic_cxr),
     Case("mimic-cxr-jpg", tree_mimic_cxr, {"labels": "negbio"}, "-negbio"),
+    Case("cxr-lt", tree_cxr_lt),
     Case("padchest", tree_padchest),
     Case("rsna-pneumonia", tree_rsna_pneumonia),
     Case("vindr-cxr", tree_vindr_cxr),
@@ -329,3 +331,9 @@ def test_sets_of_breasts_name_the_exam_of_each_image(case: Case, tmp_path: Path)
     frame = case.read(tmp_path).frame
     assert frame["exam_id"].null_count() == 0
     assert (frame.group_by("exam_id").agg(pl.col("patient_id").n_unique())["patient_id"] == 1).all()
+
+
+def test_every_fact_of_a_published_set_says_where_it_was_read() -> None:
+    published = [source for source in SOURCES.values() if source.url]
+    assert [source.name for source in published if not source.facts_from] == []
+    assert len(published) > 40

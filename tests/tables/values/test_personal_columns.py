@@ -34,7 +34,8 @@ HEADERS = {
     "an address": "address Straße PLZ dirección indirizzo zip 住所 home_address",
     "an accession number": "AccessionNumber accession",
     "a member of staff": (
-        "Referrer ReferringPhysician Zuweiser Arzt médico operator 医生 врач hekim"
+        "Referrer ReferringPhysician Zuweiser Arzt médico operator 医生 врач hekim 担当医 "
+        "読影医 撮影者"
     ),
     "a date": "StudyDate date Untersuchungsdatum fecha tarih 日期 дата scan_datetime data_esame",
     "free text": (
@@ -50,6 +51,10 @@ GROUPS: dict[str, Sequence[str]] = {
     "body_site": ("head/neck", "Lower Extremity", "Upper Extremity", "Anterior Torso"),
     "size": ("klein", "groß"),
     "hair": ("Blond", "Brown", "Black", "Red"),
+    "施設": ("佐々木病院", "山田大学", "高橋内科"),
+    "部位": ("胸部", "腹部", "中山区", "黄疸", "高血圧", "黄红"),
+    "비교": ("정상인", "이상한", "조영제"),
+    "maker": ("Grossmann", "Hologic", "Planmed"),
     "dx": ("Becker nevus", "Reed nevus", "Spitz nevus", "melanoma"),
     "year_of_study_date": ("2017", "2018", "2019"),
     "date": ("2017", "2018", "2019"),
@@ -104,6 +109,12 @@ def test_cells_of_persons_are_known_whatever_the_header(what: str, repeats: int)
         ("García, María", "Pérez, Juan"),
         ("Иванова Анна", "Петров Сергей"),
         ("fatma yılmaz", "mehmet demir"),
+        ("O'Brien, Pat", "D’Angelo, Ugo"),
+        ("JSMITH", "AJONES", "kmueller"),
+        ("佐藤", "鈴木"),
+        ("田中太郎", "山田 花子"),
+        ("王伟", "李娜", "张建国"),
+        ("김민수", "이영희"),
     ],
 )
 def test_known_names_are_told_without_a_title_and_however_frequent(cells: Sequence[str]) -> None:

@@ -51,7 +51,9 @@ def test_a_missing_word_is_no_label_and_no_group(tmp_path: Path, word: str, suff
 
 def test_nan_in_a_column_of_numbers_is_missing(tmp_path: Path) -> None:
     path = manifest(tmp_path, ".parquet", y=[1.0, 0.0, float("nan"), None])
-    assert read_manifest(path, targets=["y"]).frame["y"].to_list() == [1.0, 0.0, None, None]
+    read = read_manifest(path, targets=["y"])
+    assert read.frame["y"].to_list() == [1.0, 0.0, None, None]
+    assert read.notes == ("'y': read as missing: 'NaN' in 1 row.",)
     assert "y (1/0/-1/empty)" in init_study(path, tmp_path / "s.yaml").notes[-1]
 
 
@@ -159,13 +161,43 @@ def test_sexes_are_read_alike_everywhere(tmp_path: Path) -> None:
     assert any("is not known of 1 case: counted as group Unknown" in note for note in table.said)
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_letter_that_tells_no_sex_is_named_alike_by_every_command(
+    tmp_path: Path, suffix: str
+) -> None:
+    path = manifest(tmp_path, suffix, y=["1", "0"] * 6, Geschlecht=["w"] * 12)
+    note = (
+        "'Geschlecht': 'w' in 12 rows: the column does not tell which sex that is, so it is kept "
+        "as it stands. Say it with --values Geschlecht=w:F or Geschlecht=w:M."
+    )
+    assert note in read_manifest(path).notes
+    assert note in init_study(path, tmp_path / "s.yaml").notes
+    other = manifest(tmp_path / "b", suffix, y=["1"], Geschlecht=["m"])
+    frame = pl.read_parquet(other) if suffix == ".parquet" else pl.read_csv(other)
+    frame = frame.with_columns(cohort=pl.lit("B"))
+    frame.write_parquet(other) if suffix == ".parquet" else frame.write_csv(other)
+    assert f"A: {note}" in join_manifests([path, other], tmp_path / "j.parquet").notes
+    for number in range(12):
+        picture(tmp_path / f"i{number}.png", number)
+    assert note in check_manifest(path, tmp_path / "c").notes
+    options = {"table": path.name, "columns": "Geschlecht=Geschlecht"}
+    assert note in read_source(SOURCES["csv"], tmp_path, options).notes
+    predictions = pl.DataFrame({"case_id": [f"i{n}" for n in range(12)], "target_y": [1, 0] * 6})
+    for names in (None, [], ["Geschlecht"]):  # also where it is one group, and not reported by
+        assert note in join_attributes(predictions, path, names, None, 1).said
+    values = read_value_map(["Geschlecht=w:F"])
+    told = join_attributes(predictions, path, None, values, 1).said
+    assert "'Geschlecht': 'w' in 12 rows written as 'F'." in told
+    assert not any("does not tell" in said for said in told)
+
+
 def test_mapped_values_are_read_no_further(tmp_path: Path) -> None:
     path = manifest(tmp_path, sex=["0", "1", "9", "9"], implant=["None", "yes", "None", "NA"])
     values = read_value_map(["sex=0:F,1:M,9:empty", "implant=None:none"])
     read = read_manifest(path, values=values, attributes=["implant"])
     assert read.frame["sex"].to_list() == ["F", "M", None, None]
     assert read.frame["implant"].to_list() == ["none", "yes", "none", None]
-    assert "'sex': '9' in 2 rows written as 'empty'." in read.notes
+    assert "'sex': '9' in 2 rows left empty." in read.notes
 
 
 def test_a_target_called_sex_stays_as_it_stands(tmp_path: Path) -> None:

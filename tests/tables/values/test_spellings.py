@@ -4,9 +4,10 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from tests.data.sources.trees import picture
 from tests.tables.values.test_reading import manifest
 
-from medtransfer import init_study, read_manifest
+from medtransfer import import_source, init_study, join_manifests, read_manifest
 from medtransfer.errors import TableError
 from medtransfer.evaluation.comparison.attributes.attribute_table import join_attributes
 from medtransfer.tables.values.folding import plain_word
@@ -139,5 +140,50 @@ def test_other_dashes_and_underscores_are_one_spelling() -> None:
     ],
 )
 def test_long_numbers_that_all_end_in_0_are_rounded(ids: list[str], rounded: list[bool]) -> None:
-    frame = pl.DataFrame({"patient_id": ids})
+    frame = pl.DataFrame({"patient_id": ids, "cohort": ["A"] * len(ids)})
     assert frame.select(is_rounded_id("patient_id"))["patient_id"].to_list() == rounded
+    # as after join, beside a cohort whose long numbers are whole
+    joined = frame.select(pl.format("A/{}", "patient_id").alias("patient_id"), "cohort")
+    other = pl.DataFrame({"patient_id": ["B/1234567890123457"], "cohort": ["B"]})
+    both = pl.concat([joined, other])
+    assert both.select(is_rounded_id("patient_id"))["patient_id"].to_list() == [*rounded, False]
+
+
+def test_ids_of_one_patient_and_of_several_are_said_before_a_check(tmp_path: Path) -> None:
+    ids = ["0012", "12", "p 1", "P1", "1.23E+15", "1.23E+15", "7", "8"]
+    rows = [f"{n},{n}.png,{n},{ids[n]},A,{n % 2}\n" for n in range(len(ids))]
+    path = tmp_path / "m.csv"
+    path.write_text("image_id,path,case_id,patient_id,cohort,mass\n" + "".join(rows))
+    other = tmp_path / "o.csv"
+    other.write_text("image_id,path,case_id,patient_id,cohort,mass\na,a.png,a,5,B,1\n")
+    twins = (
+        "4 patient_ids may be 2 patients: they differ in case, leading zeros or blanks alone, and "
+        "count as different patients. `medtransfer check` names the rows."
+    )
+    rounded = (
+        "1 patient_id in scientific notation or ending in 0: a spreadsheet has rounded long "
+        "numbers, and several patients may have become one. `medtransfer check` names the rows."
+    )
+    said = (twins, rounded)
+    assert {*said} <= {*init_study(path, tmp_path / "s.yaml").notes}
+    joined = join_manifests([path, other], tmp_path / "j.csv")
+    assert {f"A: {note}" for note in said} <= {*joined.notes}
+    assert not any("patient_id" in note for note in joined.notes if note.startswith("B: "))
+    assert {*said} <= {*init_study(joined.path, tmp_path / "j.yaml").notes}
+    for number in range(len(ids)):
+        picture(tmp_path / "x" / f"{number}.png", number)
+    (tmp_path / "x" / "m.csv").write_text(path.read_text())
+    assert {*said} <= {*import_source("csv", tmp_path / "x", tmp_path / "x.parquet").notes}
+
+
+def test_an_id_of_two_people_is_said_by_init_and_evaluate(tmp_path: Path) -> None:
+    rows = [
+        f"{n},{n}.png,c{n},p{n // 2},A,{n % 2},{'FM'[n % 2]},{20 + 40 * (n % 2)}" for n in (0, 1, 4)
+    ]
+    path = tmp_path / "m.csv"
+    path.write_text("\n".join(["image_id,path,case_id,patient_id,cohort,mass,sex,age", *rows]))
+    people = "'sex' is both F and M for 1 patient id; 'age' differs by 20 years or more for 1"
+    said = f"{people} patient id."
+    assert said in init_study(path, tmp_path / "s.yaml").notes
+    predictions = pl.DataFrame({"case_id": ["c0", "c1", "c4"], "target_y": [1, 0, 1]})
+    assert said in join_attributes(predictions, path, ["sex"], None, 1).said

@@ -19,6 +19,7 @@ from medtransfer.data.sources.breast.screening import csaw_cc, nlbs
 from medtransfer.data.sources.chest import (
     brax,
     chexpert,
+    cxr_lt,
     kermany_pneumonia,
     mimic_cxr,
     nih_chestxray14,
@@ -55,6 +56,7 @@ from medtransfer.errors import ConfigError, suggestion
 MODULES = (
     chexpert,
     mimic_cxr,
+    cxr_lt,
     nih_chestxray14,
     padchest,
     vindr_cxr,

@@ -21,7 +21,7 @@ from medtransfer.tables.manifest import (
 from medtransfer.tables.schema import ROW
 from medtransfer.tables.values.folding import name_words
 from medtransfer.tables.values.personal_columns import listed_columns, personal_faults
-from medtransfer.tables.values.spellings import plain_id
+from medtransfer.tables.values.spellings import patient_notes, plain_id
 from medtransfer.tables.values.value_map import OPTION, ValueMap, absent_columns
 
 IDS = ("image_id", "case_id", "patient_id")
@@ -120,7 +120,9 @@ def combine(
     notes = ["Ids were given their cohort in front: cohort/id.", *split_notes, *notes]
     notes += _shared_patients(frames)
     cell_notes = [
-        f"{cohorts_text(manifest)}: {note}" for manifest in manifests for note in manifest.notes
+        f"{cohorts_text(manifest)}: {note}"
+        for manifest in manifests
+        for note in (*manifest.notes, *patient_notes(manifest.frame))
     ]
     cell_notes += [OF_ALL] if any(OPTION in note for note in cell_notes) else []
     targets, class_column = guessed_targets(whole)

@@ -29,6 +29,7 @@ from medtransfer.seeds import text_keys, uniforms
 from medtransfer.tables.manifest import RESERVED, SPLITS, manifest_faults, readable_columns
 from medtransfer.tables.schema import ROW, write_frame
 from medtransfer.tables.values.reading import Roles, read_cells
+from medtransfer.tables.values.spellings import patient_notes
 from medtransfer.tables.values.value_map import ValueMap, absent_columns, map_values
 
 TUNE_SHARE = 0.125
@@ -160,6 +161,7 @@ def import_source(
         *(f"Kept {text}." for text in imported.kept),
         *(odd.sentence() for odd in imported.left_out),
         *imported.notes,
+        *patient_notes(imported.frame),
         *([f"Licence: {known_source.terms}"] if known_source.terms else []),
     )
     written = write_manifest(imported.frame, fetched.folder, out, notes)

@@ -28,6 +28,7 @@ from medtransfer.study.drafting.rules import (
     rung_note,
 )
 from medtransfer.tables.manifest import Manifest, free_columns, label_text
+from medtransfer.tables.values.ages import with_age_groups
 from medtransfer.tables.values.personal_columns import listed_columns, personal_reason
 from medtransfer.tables.values.value_map import ValueMap
 
@@ -78,6 +79,7 @@ class Draft:
         attributes = listed(self.attributes) if self.attributes else "none"
         sentences = [
             *self.manifest.notes,
+            *with_age_groups(frame, self.attributes)[1],
             f"Read {read}{plural(patients, 'patient')} in {where} ({cohorts}).",
             f"Targets found: {listed(self.targets)} ({values}); attributes: {attributes}.",
             *self._left_out(),

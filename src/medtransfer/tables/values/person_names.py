@@ -101,9 +101,12 @@ _FAMILY = """
     khan ahmed hussain rao reddy iyer mehta shah wang zhang chen yang zhao huang zhou zhu lin
     tanaka suzuki sato satō takahashi watanabe ito yamamoto nakamura kobayashi kato yoshida yamada
     sasaki yamaguchi matsumoto kim choi tran pham hoang huynh phan dang bui ngo papadopoulos
-    papadopoulou nikolaidis παπαδόπουλος cohen levi mizrahi
+    papadopoulou nikolaidis παπαδόπουλος cohen levi mizrahi obrien oconnor oneill osullivan odonnell
+    dangelo damico dambrosio cruz reyes flores mendoza rojas vargas castillo
 """
 NAMES = frozenset(plain_word(name) for name in (_GIVEN + _FAMILY).split())
+LOGINS = frozenset(word for word in map(plain_word, _FAMILY.split()) if len(word) >= 5)
+"""Family names that are told behind an initial, as in ``jsmith``."""
 _INSTITUTIONS = """
     hospital hospitals clinic clinics klinik kliniken klinikum krankenhaus uniklinik spital
     spitäler hôpital hôpitaux clinique centre center zentrum centrum centro ospedale policlinico
@@ -120,6 +123,30 @@ EAST_ASIAN = (
     r"佐鈴渡伊山中小加吉斎松木清][\p{Han}]{1,3}$|^[김이박최정강조윤장임한오서신권황안송전홍][\p{Hangul}]{2}$"
 )
 """Chinese, Japanese and Korean names: a frequent family name and one to three more characters."""
+_JAPANESE = """
+    佐藤 鈴木 高橋 田中 伊藤 渡辺 渡邊 渡邉 山本 中村 小林 加藤 吉田 山田 佐々木 井上 木村 斎藤 齋藤
+    斉藤 山崎 池田 橋本 阿部 前田 藤田 後藤 小川 岡田 長谷川 村上 近藤 石井 坂本 遠藤 青木 藤井 西村
+    福田 三浦 岡本 松田 中島 原田 小野 竹内 金子 和田 中山 石田 森田 柴田 酒井 工藤 横山 宮本
+    内田 高木 安藤
+"""
+_CHINESE = (
+    "伟|偉|芳|娜|敏|静|靜|丽|麗|强|強|磊|军|軍|洋|勇|艳|艷|杰|娟|涛|濤|超|霞|刚|剛|婷|婷婷|鹏|鵬|"
+    "飞|飛|辉|輝|俊|琳|梅|玲|鑫|斌|浩|凯|凱|倩|颖|穎|莉|萍|燕|小明|小红|建国|建國|建华|建華|建军|建軍|秀英|秀兰|"
+    "秀蘭|桂英|桂兰|志强|志強|志明|晓明|玉兰|玉梅|海燕|淑珍|国强|國強|丽华|麗華|美玲|雅婷|家豪"
+)
+_KOREAN = (
+    "민수|영희|철수|지훈|서연|민준|지영|현우|수진|은지|지은|동현|성민|재현|준호|미영|영수|정희|영숙|경희|"
+    "은영|미숙|순자|영자|정숙|명숙|상훈|성호|영호|정호|지현|지혜|수빈|예진|하은|서준|도윤"
+)
+KNOWN_EAST_ASIAN = re.compile(
+    rf"(?:{'|'.join(_JAPANESE.split())})[ぁ-んァ-ヶ一-龯々]{{0,3}}"
+    rf"|[王李张張刘劉陈陳杨楊赵趙黄黃周吴吳徐孙孫胡朱林何郭马馬罗羅梁宋郑鄭谢謝韩韓唐冯馮许許邓鄧曹彭]"
+    rf"(?:{_CHINESE})|[김이박최정강조윤장임한오서신권황안송전홍](?:{_KOREAN})"
+)
+"""Japanese family names with what may follow, and Chinese and Korean full names, all frequent."""
+EAST_ASIAN_PLACES = re.compile(
+    "病院|医院|醫院|診療|大学|大學|学院|센터|병원|科$|部$|室$|市$|県$|区$|町$"
+)
 TWO_WORDS = (
     r"^\p{Lu}[\p{L}'’.-]*,?(?:\s+(?:von|van|de|der|den|del|della|di|da|dos|la|le|el|al|bin|ben))*"
     r"(?:\s+\p{Lu}[\p{L}'’.-]*){1,3}$"
@@ -137,8 +164,13 @@ FEW = 10
 
 def is_person(text: str) -> bool:
     """True if a text holds a known name of a person and no word of an institution."""
-    words = _words(text)
-    return any(word in NAMES for word in words) and INSTITUTIONS.isdisjoint(words)
+    joined = "".join(text.split())
+    if KNOWN_EAST_ASIAN.fullmatch(joined):
+        return EAST_ASIAN_PLACES.search(joined) is None
+    words = {*_words(text)}
+    is_login = len(words) == 1 and next(iter(words))[1:] in LOGINS
+    is_named = is_login or any(word in NAMES for word in words)
+    return is_named and INSTITUTIONS.isdisjoint(words)
 
 
 def are_persons(filled: pl.Series) -> bool:
@@ -164,6 +196,7 @@ def are_persons(filled: pl.Series) -> bool:
 
 def _words(value: str) -> list[str]:
     """The words of a cell, folded; none if it holds a digit or is longer than a name."""
+    value = re.sub("['’]", "", value)  # O'Brien, D’Angelo
     words = [plain_word(word) for word in re.split(r"[\s,;/^_.]+", value) if word]
     if len(words) > 6 or any(c.isdigit() for c in value):
         return []

@@ -128,7 +128,8 @@ HEADERS = (
         ),
         stems=(
             "radiologistname readername überweiser zuweiser zuweisend überweisend befundend "
-            "prescriptor solicitante richiedente 医生 医师 医師 의사 лечащий"
+            "prescriptor solicitante richiedente 医生 医师 医師 의사 лечащий 担当医 主治医 読影医 "
+            "依頼医 報告医 技師 技师 撮影者 検者 판독의 주치의 의뢰의"
         ),
     ),
     Header(

@@ -76,7 +76,8 @@ def read_cells(
     faults: list[str] = []
     for name in columns:
         if frame.schema[name].is_float():
-            frame = frame.with_columns(pl.col(name).fill_nan(None))
+            frame, of_column = _without_nan(frame, name, roles)
+            notes += of_column
         if name == LATERALITY and frame.schema[name].is_integer():
             frame = frame.with_columns(pl.col(name).cast(pl.String))
         if name in roles.targets:
@@ -103,6 +104,14 @@ def read_cells(
         elif name in roles.attributes:
             notes += code_note(frame[name])
     return ReadCells(frame, tuple(notes), tuple(faults))
+
+
+def _without_nan(frame: pl.DataFrame, name: str, roles: Roles) -> tuple[pl.DataFrame, list[str]]:
+    """A column of numbers with NaN as empty; that is said of columns with a use."""
+    count = int(frame[name].is_nan().sum())
+    is_used = name in (*roles.targets, *roles.attributes) or names_sex(name)
+    notes = [missing_note(name, {"NaN": count})] if count and is_used else []
+    return (frame.with_columns(pl.col(name).fill_nan(None)) if count else frame), notes
 
 
 def _with_flags(frame: pl.DataFrame, name: str) -> tuple[pl.DataFrame, list[str]]:

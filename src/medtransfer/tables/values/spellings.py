@@ -167,13 +167,15 @@ def is_rounded_id(column: str) -> pl.Expr:
     """True for ids that a spreadsheet has rounded: ``1.23E+15``, or long numbers that all end in 0.
 
     It keeps 15 figures of a number and writes 0 for the others. A single such zero is there by
-    chance in one true id of ten, and says nothing.
+    chance in one true id of ten, and says nothing. Each `cohort` is its own table, and a cohort in
+    front of an id, as ``north/1.23E+15``, is no part of it.
     """
-    is_long = pl.col(column).str.contains(r"^[1-9]\d{15,}$")
-    ends = pl.col(column).str.contains(r"^[1-9]\d{14}0+$")
-    zeros = (pl.col(column).filter(is_long).unique().str.len_chars() - KEPT_FIGURES).sum()
-    of_all = ends & (ends | ~is_long).all() & (zeros >= 2)
-    return pl.col(column).str.contains(SCIENTIFIC) | of_all
+    number = pl.col(column).str.extract(r"([^/]*)$")
+    is_long = number.str.contains(r"^[1-9]\d{15,}$")
+    ends = number.str.contains(r"^[1-9]\d{14}0+$")
+    zeros = (number.filter(is_long).unique().str.len_chars() - KEPT_FIGURES).sum()
+    of_all = (ends | ~is_long).all() & (zeros >= 2)
+    return (number.str.contains(SCIENTIFIC) | (ends & of_all.over("cohort"))).alias(column)
 
 
 def twin_faults(frame: pl.DataFrame) -> list[str]:
@@ -213,22 +215,7 @@ def id_notes(frame: pl.DataFrame) -> list[str]:
         frame: `run_id`, `patient_id`, `cohort` and `split` as text, a row per prediction; it has no
             `twin_faults`.
     """
-    notes: list[str] = []
-    patients = frame.select("patient_id").unique()
-    twins = _twin_patients(frame)
-    if len(twins):
-        notes.append(
-            f"{plural(twins['patient_id'].n_unique(), 'patient_id')} may be "
-            f"{plural(twins['key'].n_unique(), 'patient')}: they differ in case, leading zeros or "
-            "blanks alone, and count as different patients."
-        )
-    rounded = patients.filter(is_rounded_id("patient_id"))
-    if len(rounded):
-        ids = plural(rounded["patient_id"].n_unique(), "patient_id")
-        notes.append(
-            f"{ids} in scientific notation or ending in 0: a spreadsheet has rounded long numbers, "
-            "and several patients may have become one."
-        )
+    notes = [*_twin_notes(_twin_patients(frame)), *_rounded_notes(frame)]
     if twins_of := _twins(frame["cohort"].unique().sort()):
         names = listed(f"'{printable(name)}'" for name in twins_of)
         notes.append(f"{names} differ in case or blanks alone, and count as different hospitals.")
@@ -238,6 +225,42 @@ def id_notes(frame: pl.DataFrame) -> list[str]:
             "hospital of that name."
         )
     return notes
+
+
+def patient_notes(frame: pl.DataFrame) -> list[str]:
+    """Notes on patients of a manifest who may be one under two ids, or several under one.
+
+    Args:
+        frame: `patient_id` and `cohort` as text, a row per image.
+    """
+    patients = frame.select("patient_id", "cohort").unique()  # few beside their images
+    patients = patients.with_columns(run_id=pl.lit(""), split=pl.lit(""))
+    notes = [*_twin_notes(_twin_patients(patients)), *_rounded_notes(patients)]
+    return [f"{note} `medtransfer check` names the rows." for note in notes]
+
+
+def _twin_notes(twins: pl.DataFrame) -> list[str]:
+    if twins.is_empty():
+        return []
+    note = (
+        f"{plural(twins['patient_id'].n_unique(), 'patient_id')} may be "
+        f"{plural(twins['key'].n_unique(), 'patient')}: they differ in case, leading zeros or "
+        "blanks alone, and count as different patients."
+    )
+    return [note]
+
+
+def _rounded_notes(frame: pl.DataFrame) -> list[str]:
+    patients = frame.select("patient_id", "cohort").unique()
+    rounded = patients.filter(is_rounded_id("patient_id"))
+    if rounded.is_empty():
+        return []
+    ids = plural(rounded["patient_id"].n_unique(), "patient_id")
+    note = (
+        f"{ids} in scientific notation or ending in 0: a spreadsheet has rounded long numbers, "
+        "and several patients may have become one."
+    )
+    return [note]
 
 
 def _twins(cohorts: pl.Series) -> list[str]:

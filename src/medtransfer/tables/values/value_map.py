@@ -118,7 +118,8 @@ def _notes(name: str, pairs: Mapping[str, str], counts: Mapping[str, int]) -> li
         if old in counts:
             by_new.setdefault(new, {})[old] = counts[old]
     notes = [
-        f"'{shown}': {counted(olds, [*olds])} written as '{printable(new or EMPTY)}'."
+        f"'{shown}': {counted(olds, [*olds])} "
+        + (f"written as '{printable(new)}'." if new else "left empty.")
         for new, olds in by_new.items()
     ]
     absent = [old for old in pairs if old not in counts]

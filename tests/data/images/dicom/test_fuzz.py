@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,7 @@ def seeds() -> list[bytes]:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(find_spec("atheris") is None, reason="atheris is not installed")
 def test_a_search_finds_no_file_that_crashes_the_reader(tmp_path: Path) -> None:
     corpus = tmp_path / "corpus"
     corpus.mkdir()

@@ -104,7 +104,7 @@ def test_words_of_label_cells_are_mapped_column_by_column(tmp_path: Path) -> Non
     assert found.frame["Part"].to_list() == ["1", "1", "0", None]
     assert found.frame["Edema"].to_list() == ["0", "0.0", "-1", None]
     assert "'Part': 'Training' in 2 rows written as '1'." in found.notes
-    assert "'Part': 'Test' in 1 row written as 'empty'." in found.notes
+    assert "'Part': 'Test' in 1 row left empty." in found.notes
     with pytest.raises(TableError, match="column 'Prat' of --values is not in the table"):
         read_source(CSV, tmp_path, options, values={"Prat": {"a": "1"}})
 

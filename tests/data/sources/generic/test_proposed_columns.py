@@ -9,9 +9,9 @@ import pytest
 
 from medtransfer import import_source
 from medtransfer.data.images.pictures import encode_png
-from medtransfer.data.sources.generic.proposed_columns import proposal
+from medtransfer.data.sources.generic.proposed_columns import offers, proposal
 from medtransfer.errors import TableError
-from medtransfer.tables.guessed_targets import spelled_target
+from medtransfer.tables.guessed_targets import guessed_targets, spelled_target
 
 PICTURES = pl.DataFrame({"path": [f"img/{n:03d}.png" for n in range(4)]})
 FILES = [f"img/{n:03d}.png" for n in range(4)]
@@ -115,3 +115,20 @@ def test_labels_are_known_in_the_languages_of_hospitals(
     cells: list[str | None], labels: dict[str, str]
 ) -> None:
     assert spelled_target(pl.DataFrame({"x": cells}), "x") == labels
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["dx", "Finding", "Diagnose", "étiquette", "DIAGNÓSTICO", "rozpoznanie", "TANI", "диагноз"],
+)
+def test_columns_of_classes_are_offered_in_the_languages_of_hospitals(name: str) -> None:
+    table = pl.DataFrame({name: ["mel", "nv"] * 4, "Ort": ["Arm", "Bein"] * 4})
+    assert [kind for kind, _ in offers(table, table.columns)] == ["classes"]
+    beside = pl.DataFrame({"image_id": [*"abcdefgh"], "cohort": ["a"] * 8, name: ["mel", "nv"] * 4})
+    assert guessed_targets(beside) == ([], name)
+
+
+def test_files_are_proposed_under_names_in_another_case_or_unicode_form() -> None:
+    pictures = pl.DataFrame({"path": ["a/Mu\u0308ller_0.png", "a/Mu\u0308ller_1.png"]})
+    table = pl.DataFrame({"dosya": ["A\\MÜLLER_0.PNG", "A\\MÜLLER_1.PNG"], "x": ["1", "2"]})
+    assert proposal(table, pictures, ("patient_id",)) == "--columns path=dosya"

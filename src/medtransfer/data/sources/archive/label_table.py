@@ -14,7 +14,7 @@ from medtransfer.data.sources.column_mapping import entries, read_mapping
 from medtransfer.data.sources.generic.own_table import read_own_table, with_labels
 from medtransfer.data.sources.source import Download, Join
 from medtransfer.errors import TableError, fault_list, listed, plural, suggestion
-from medtransfer.tables.guessed_targets import CLASS_NAMES, is_target
+from medtransfer.tables.guessed_targets import is_target, names_class
 from medtransfer.tables.manifest import RESERVED
 from medtransfer.tables.schema import ROW, rows_of
 from medtransfer.tables.values.folding import INVISIBLE, name_words
@@ -287,7 +287,7 @@ def _faults(
 
 
 def _may_be_target(table: pl.DataFrame, name: str) -> bool:
-    return name.lower() in CLASS_NAMES or is_target(table, name)
+    return names_class(name) or is_target(table, name)
 
 
 def _with_cells(

@@ -192,6 +192,9 @@ SOURCE = Source(
     class_column="density",
     classes=mammography.DENSITY_CLASSES,
     licence="CC BY 3.0 or later, see its page",
+    facts_from="columns and values: mass_case_description_train_set.csv in "
+    "github.com/Slaysenfite/CBIS-DDSM-PNG; layouts: src/datasets/mammo/cbis.py of "
+    "github.com/rajpurkarlab/BenchMD",
     url="https://www.cancerimagingarchive.net/collection/cbis-ddsm/",
     citation="Lee et al., A curated mammography data set for use in computer-aided detection and "
     "diagnosis research, Scientific Data 2017",

@@ -162,6 +162,8 @@ SOURCE = Source(
         Label("calcification", "the lesion is a calcification"),
     ),
     licence="CC BY 4.0",
+    facts_from="columns: assets/data/cmmd_raw_label.csv, counts: docs/DATASETS.md of "
+    "github.com/dangnh0611/kaggle_rsna_breast_cancer",
     url="https://doi.org/10.7937/tcia.eqde-4b16",
     citation="Cui et al., The Chinese Mammography Database (CMMD), The Cancer Imaging Archive 2021",
     images=5_202,

@@ -85,6 +85,8 @@ SOURCE = Source(
     classes=mammography.DENSITY_CLASSES,
     access="registration",
     licence="for research, on request to its authors",
+    facts_from="columns and values: INbreast.csv in "
+    "github.com/wentaozhu/deep-mil-for-whole-mammogram-classification",
     url="https://doi.org/10.1016/j.acra.2011.09.014",
     citation="Moreira et al., INbreast: Toward a full-field digital mammographic database, "
     "Academic Radiology 2012",

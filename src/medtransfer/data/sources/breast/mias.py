@@ -156,6 +156,7 @@ SOURCE = Source(
         Target("dense_glandular", "tissue D; the letters F, G and D are no BI-RADS densities"),
     ),
     licence="research only, see its Licence.txt; not to be rented, leased or sold",
+    facts_from="Info.txt and Licence.txt of the download",
     url="http://peipa.essex.ac.uk/info/mias.html",
     citation="Suckling et al., The Mammographic Image Analysis Society Digital Mammogram "
     "Database, Excerpta Medica 1994",

@@ -93,6 +93,8 @@ SOURCE = Source(
     classes=mammography.DENSITY_CLASSES,
     access="registration",
     licence="Competition rules of Kaggle and RSNA: not for commercial use",
+    facts_from="columns and values: the code of github.com/dangnh0611/kaggle_rsna_breast_cancer, "
+    "which won the competition",
     url="https://www.kaggle.com/competitions/rsna-breast-cancer-detection",
     citation="Carr et al., RSNA Screening Mammography Breast Cancer Detection, Kaggle 2022",
     images=54_706,

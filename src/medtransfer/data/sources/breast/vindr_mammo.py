@@ -153,6 +153,8 @@ SOURCE = Source(
     classes=mammography.DENSITY_CLASSES,
     access="agreement",
     licence="PhysioNet Restricted Health Data License 1.5.0",
+    facts_from="columns and values: src/datasets/mammo/vindr.py of "
+    "github.com/rajpurkarlab/BenchMD; access and licence: its page at PhysioNet",
     url="https://physionet.org/content/vindr-mammo/",
     citation="Nguyen et al., VinDr-Mammo: A large-scale benchmark dataset for computer-aided "
     "diagnosis in full-field digital mammography, Scientific Data 2023",

@@ -218,6 +218,7 @@ SOURCE = Source(
         "The radiologist of labels=radiologist read reports and not films.",
         "Dates are shifted by patient; only their differences mean something.",
     ),
+    known_as=("mimic",),
     options=(
         Option(
             "labels",

@@ -91,6 +91,7 @@ SOURCE = Source(
     domain="any",
     read=read,
     licence="CC BY 4.0; DermaMNIST CC BY-NC 4.0",
+    facts_from="medmnist/info.py of github.com/MedMNIST/MedMNIST",
     url="https://medmnist.com",
     citation="Yang et al., MedMNIST v2, Scientific Data 2023",
     layout=("pneumoniamnist.npz (one subset, any size)",),

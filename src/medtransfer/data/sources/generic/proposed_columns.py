@@ -124,16 +124,21 @@ def _is(name: str, words: Collection[str]) -> bool:
 
 def _of_files(table: pl.DataFrame, pictures: pl.DataFrame) -> str:
     """The text column most of whose cells name a file of the folder; empty if there is none."""
-    stem = r"([^/]+?)(?:\.[A-Za-z]+)?$"
-    there = pictures.select(pl.col(PATH).str.extract(stem)).to_series()
+    there = _stems(pictures[PATH])
     text = table.select(pl.col(pl.String).str.replace_all("\\", "/", literal=True))
     shares = {
-        name: text[name].drop_nulls().str.extract(stem).is_in(there.implode()).mean() or 0.0
+        name: _stems(text[name].drop_nulls()).is_in(there.implode()).mean() or 0.0
         for name in text.columns
         if not _is_file_name(name)
     }
     best = max(shares, key=lambda name: float(str(shares[name])), default="")
     return best if best and float(str(shares[best])) >= MIN_NAMED else ""
+
+
+def _stems(paths: pl.Series) -> pl.Series:
+    """Names of files without ending, in one case and one Unicode form, as files are found."""
+    stems = paths.str.extract(r"([^/]+?)(?:\.[A-Za-z]+)?$")
+    return stems.str.normalize("NFC").str.to_lowercase()
 
 
 def _is_file_name(name: str) -> bool:

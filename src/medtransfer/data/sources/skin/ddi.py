@@ -98,6 +98,8 @@ SOURCE = Source(
     ),
     access="registration",
     licence="Stanford University Dataset Research Use Agreement; no redistribution",
+    facts_from="columns and values: ddi_metadata.csv in "
+    "github.com/rizwanswati/SkinLesionClassification; size: its page",
     url="https://ddi-dataset.github.io/",
     citation="Daneshjou et al., Disparities in dermatology AI performance on a diverse, curated "
     "clinical image set, Science Advances 2022",

@@ -137,6 +137,8 @@ SOURCE = Source(
     ),
     access="registration",
     licence="Research use; see its page",
+    facts_from="columns and tables: README.md and derm7pt/dataset.py of "
+    "github.com/jeremykawahara/derm7pt",
     url="https://derm.cs.sfu.ca",
     citation="Kawahara et al., Seven-Point Checklist and Skin Lesion Classification Using "
     "Multitask Multimodal Neural Nets, IEEE Journal of Biomedical and Health Informatics 2019",

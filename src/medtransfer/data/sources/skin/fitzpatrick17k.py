@@ -104,6 +104,7 @@ SOURCE = Source(
     ),
     access="open",
     licence="CC BY-NC-SA 3.0",
+    facts_from="fitzpatrick17k.csv and README.md of github.com/mattgroh/fitzpatrick17k",
     url="https://github.com/mattgroh/fitzpatrick17k",
     citation="Groh et al., Evaluating Deep Neural Networks Trained on Clinical Images in "
     "Dermatology with the Fitzpatrick 17k Dataset, CVPR Workshops 2021",

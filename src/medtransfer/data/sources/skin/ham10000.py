@@ -114,6 +114,8 @@ SOURCE = Source(
     ),
     access="open",
     licence="CC BY-NC 4.0",
+    facts_from="columns and values: HAM10000_metadata.csv in "
+    "github.com/patink/Skin-cancer-classification-using-CNN; size: its paper",
     url="https://doi.org/10.7910/DVN/DBW86T",
     citation="Tschandl et al., The HAM10000 dataset, a large collection of multi-source "
     "dermatoscopic images of common pigmented skin lesions, Scientific Data 2018",

@@ -154,6 +154,8 @@ SOURCE = Source(
     ),
     access="open",
     licence="CC BY-NC 4.0",
+    facts_from="columns and values: ISIC_2019_Training_GroundTruth.csv and "
+    "ISIC_2019_Training_Metadata.csv in github.com/ToreGore/AI-Health",
     url="https://challenge.isic-archive.com/data/#2019",
     citation="Tschandl et al., HAM10000, Scientific Data 2018; Codella et al., Skin Lesion "
     "Analysis Toward Melanoma Detection, ISBI 2018; Combalia et al., BCN20000, 2019",

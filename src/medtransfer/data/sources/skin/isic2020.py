@@ -134,6 +134,8 @@ SOURCE = Source(
     targets=(Target("malignant", "melanoma, proven by histology", "malignant"),),
     access="open",
     licence="CC BY-NC 4.0",
+    facts_from="columns and values: ISIC_2020_Training_GroundTruth_v2.csv in "
+    "github.com/AlvaroFloresR/ISIC-Image-Classification",
     url="https://doi.org/10.34970/2020-ds01",
     citation="Rotemberg et al., A patient-centric dataset of images and metadata for identifying "
     "melanomas using clinical context, Scientific Data 2021",

@@ -68,6 +68,8 @@ SOURCE = Source(
     ),
     access="open",
     licence="CC BY 4.0",
+    facts_from="columns, values and counts: metadata_withmasks.csv in "
+    "github.com/sanderengel/fyp2023",
     url="https://doi.org/10.17632/zr7vgbcyr2.1",
     citation="Pacheco et al., PAD-UFES-20: A skin lesion dataset composed of patient data and "
     "clinical images collected from smartphones, Data in Brief 2020",

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import polars as pl
 
+from medtransfer.data.audit.findings import Finding
+from medtransfer.data.audit.id_spellings import shared_ids
 from medtransfer.data.cases import case_attributes, may_be_attribute, proposed_attributes
 from medtransfer.data.sources.catalog import label_tellers
 from medtransfer.errors import TableError, listed, plural, printable, suggestion
@@ -27,6 +29,7 @@ from medtransfer.tables.values.personal import MIN_BEHIND
 from medtransfer.tables.values.personal_columns import personal_faults
 from medtransfer.tables.values.rare_values import merge_rare_groups, rest_name
 from medtransfer.tables.values.reading import ReadCells, Roles, read_cells
+from medtransfer.tables.values.sex import names_sex
 from medtransfer.tables.values.spellings import plain_id
 from medtransfer.tables.values.value_map import ValueMap, absent_columns, map_values
 
@@ -99,6 +102,7 @@ def join_attributes(
         *notes,
         *file.notes,
         *cells.notes,
+        *(f"{finding.sentence}." for finding in _shared_ids(cells.frame)),
         *ages,
         f"{len(matched):,} of {plural(len(cases), 'case')} are in the manifest.",
     ]
@@ -117,6 +121,11 @@ def join_attributes(
             sentence = f"'{printable(name, 80)}' is not known of {plural(count, 'case')}"
             notes.append(f"{sentence}: counted as group {UNKNOWN}, in no comparison of groups.")
     return AttributeTable(joined, tuple(notes))
+
+
+def _shared_ids(frame: pl.DataFrame) -> list[Finding]:
+    """Patients with both sexes or ages decades apart, if the table says whose cases they are."""
+    return shared_ids(frame) if "patient_id" in frame.columns else []
 
 
 def _chosen(
@@ -143,7 +152,9 @@ def _chosen(
     faults += unshowable(chosen)
     faults += [fault for name in chosen if name in free for fault in name_faults(frame, name)]
     raise_faults(ATTRIBUTES, manifest, [*faults, *personal_faults(frame, names)])
-    cells = read_cells(frame, chosen, Roles(attributes=chosen), values)
+    # a sex that is not reported by, as of women alone, is read and named as in every command
+    beside = [n for n in free if names_sex(n) and n not in (*chosen, *targets)]
+    cells = read_cells(frame, [*chosen, *beside], Roles(attributes=chosen), values)
     return chosen, replace(cells, notes=(*notes, *cells.notes))
 
 
