@@ -16,6 +16,7 @@ from medtransfer.tables.values.spellings import (
     SIDE_WORDS,
     is_rounded_id,
     one_spelling,
+    people_notes,
     read_sides,
 )
 
@@ -187,3 +188,18 @@ def test_an_id_of_two_people_is_said_by_init_and_evaluate(tmp_path: Path) -> Non
     assert said in init_study(path, tmp_path / "s.yaml").notes
     predictions = pl.DataFrame({"case_id": ["c0", "c1", "c4"], "target_y": [1, 0, 1]})
     assert said in join_attributes(predictions, path, ["sex"], None, 1).said
+
+
+def test_an_id_of_two_people_is_noted_with_its_count() -> None:
+    frame = pl.DataFrame(
+        {
+            "patient_id": ["p1", "p1", "p2", "p2", "p3", "p3"],
+            "sex": ["F", "M", "F", "F", "M", None],
+            "age": ["31", "32", "20", "71", "50", "52"],
+        }
+    )
+    assert people_notes(frame, ["sex", "age"]) == [
+        "'sex' is both F and M for 1 patient id. `medtransfer check` names the rows.",
+        "'age' differs by 20 years or more for 1 patient id. `medtransfer check` names the rows.",
+    ]
+    assert people_notes(frame.filter(pl.col("patient_id") == "p3"), ["sex", "age"]) == []

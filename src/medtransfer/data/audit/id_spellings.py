@@ -3,19 +3,13 @@
 import polars as pl
 
 from medtransfer.data.audit.findings import Finding, enumerated, finding_for_rows
-from medtransfer.data.audit.privacy import ages_of
 from medtransfer.data.audit.tables import USAGE
 from medtransfer.errors import plural, printable
 from medtransfer.tables.manifest import free_columns
 from medtransfer.tables.schema import ROW
-from medtransfer.tables.values.ages import MAX_YEARS
 from medtransfer.tables.values.folding import plain_word
 from medtransfer.tables.values.missing_words import missing_words
-from medtransfer.tables.values.sex import names_sex
-from medtransfer.tables.values.spellings import is_rounded_id, plain_id
-
-MIN_YEARS_APART = 20
-"""Ages of one patient that no follow-up of an imaging archive explains."""
+from medtransfer.tables.values.spellings import ids_of_two_people, is_rounded_id, plain_id
 
 
 def id_spellings(placed: pl.DataFrame) -> list[Finding]:
@@ -90,34 +84,9 @@ def shared_ids(frame: pl.DataFrame) -> list[Finding]:
     Args:
         frame: The manifest's rows.
     """
-    free = free_columns(frame)
-    sexes = [name for name in free if names_sex(name) and frame.schema[name] == pl.String()]
-    texts: list[str] = []
-    patients: list[pl.DataFrame] = []
-    for name in sexes:
-        both = pl.col(name).filter(pl.col(name).is_in(["F", "M"])).n_unique() > 1
-        chosen = frame.lazy().select("patient_id", name).group_by("patient_id").agg(both).collect()
-        chosen = chosen.filter(name).select("patient_id")
-        if not chosen.is_empty():
-            texts.append(f"'{printable(name)}' is both F and M for {_patients(chosen)}")
-            patients.append(chosen)
-    columns = dict(ages_of(frame, free))
-    exact = {name: a for name, a in columns.items() if (a["low"] == a["high"]).any()}
-    for name, ages in (exact or columns).items():  # bands say again what the ages say
-        apart = pl.col("low").max() - pl.col("high").min() >= MIN_YEARS_APART
-        owned = ages.filter(pl.col("low") <= MAX_YEARS, pl.col("high") > 0).join(
-            frame.select(ROW, "patient_id"), on=ROW
-        )
-        chosen = owned.group_by("patient_id").agg(apart).filter("low").select("patient_id")
-        if not chosen.is_empty():
-            years = f"{MIN_YEARS_APART} years or more"
-            texts.append(f"'{printable(name)}' differs by {years} for {_patients(chosen)}")
-            patients.append(chosen)
-    if not texts:
+    shared = ids_of_two_people(frame, free_columns(frame))
+    if not shared:
         return []
-    rows = frame.join(pl.concat(patients), on="patient_id", how="semi").select(ROW)
-    return [finding_for_rows("A020", enumerated(texts), rows)]
-
-
-def _patients(chosen: pl.DataFrame) -> str:
-    return plural(len(chosen), "patient id")
+    patients = pl.concat([of_column.patients for of_column in shared])
+    rows = frame.join(patients, on="patient_id", how="semi").select(ROW)
+    return [finding_for_rows("A020", enumerated([each.text for each in shared]), rows)]

@@ -3,8 +3,6 @@
 No sentence contains a value, only the column's name and counts.
 """
 
-from collections.abc import Iterator
-
 import polars as pl
 
 from medtransfer.data.audit.findings import Finding, enumerated, finding_for_rows
@@ -14,7 +12,7 @@ from medtransfer.errors import listed, plural, printable
 from medtransfer.tables.chunks import rows_where
 from medtransfer.tables.manifest import RESERVED
 from medtransfer.tables.schema import ROW
-from medtransfer.tables.values.ages import MAX_YEARS, OLDEST, age_range, names_age
+from medtransfer.tables.values.ages import MAX_YEARS, OLDEST, ages_of
 from medtransfer.tables.values.personal_columns import is_personal_header, personal_reason
 from medtransfer.tables.values.rare_values import merge_rare_groups
 
@@ -125,19 +123,6 @@ def implausible_ages(frame: pl.DataFrame) -> list[Finding]:
             sentence = f"'{printable(name)}' is 0 or less, or over {MAX_YEARS}, in {rows}"
             findings.append(finding_for_rows("B010", sentence, implausible))
     return findings
-
-
-def ages_of(frame: pl.DataFrame, free: list[str]) -> Iterator[tuple[str, pl.DataFrame]]:
-    """Columns named like an age, with `ROW`, `low` and `high` of the rows that hold one."""
-    for name in free:
-        if not names_age(name) or frame.schema[name].is_nested():
-            continue
-        cells = frame.select(ROW, text=pl.col(name).cast(pl.String))
-        read = {word: age_range(word) for word in cells["text"].drop_nulls().unique()}
-        ages = [(word, ages.low, ages.high) for word, ages in read.items() if ages]
-        schema = {"text": pl.String, "low": pl.Float64, "high": pl.Float64}
-        known = pl.DataFrame(ages, schema, orient="row")
-        yield name, cells.join(known, on="text", maintain_order="left").drop("text")
 
 
 def _identifying_ids(frame: pl.DataFrame) -> list[Finding]:

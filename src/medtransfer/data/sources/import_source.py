@@ -26,10 +26,16 @@ from medtransfer.data.sources.source import (
 from medtransfer.data.sources.vocabulary import harmonise
 from medtransfer.errors import ConfigError, fault_list, listed, plural, suggestion
 from medtransfer.seeds import text_keys, uniforms
-from medtransfer.tables.manifest import RESERVED, SPLITS, manifest_faults, readable_columns
+from medtransfer.tables.manifest import (
+    RESERVED,
+    SPLITS,
+    free_columns,
+    manifest_faults,
+    readable_columns,
+)
 from medtransfer.tables.schema import ROW, write_frame
 from medtransfer.tables.values.reading import Roles, read_cells
-from medtransfer.tables.values.spellings import patient_notes
+from medtransfer.tables.values.spellings import patient_notes, people_notes
 from medtransfer.tables.values.value_map import ValueMap, absent_columns, map_values
 
 TUNE_SHARE = 0.125
@@ -162,6 +168,7 @@ def import_source(
         *(odd.sentence() for odd in imported.left_out),
         *imported.notes,
         *patient_notes(imported.frame),
+        *people_notes(imported.frame, free_columns(imported.frame)),
         *([f"Licence: {known_source.terms}"] if known_source.terms else []),
     )
     written = write_manifest(imported.frame, fetched.folder, out, notes)

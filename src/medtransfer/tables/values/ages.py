@@ -1,13 +1,14 @@
 """Ages in years, from the texts that hospitals write: DICOM, units, ranges, limits."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from math import ceil, floor
 
 import polars as pl
 
 from medtransfer.errors import plural, printable
+from medtransfer.tables.schema import ROW
 from medtransfer.tables.values.folding import name_words, plain_word
 from medtransfer.tables.values.missing_words import counted, value_counts
 
@@ -242,3 +243,16 @@ def with_age_groups(frame: pl.DataFrame, names: Iterable[str]) -> tuple[pl.DataF
         frame = frame.with_columns(cells.alias(name)) if of_column else frame
         notes += of_column
     return frame, notes
+
+
+def ages_of(frame: pl.DataFrame, free: list[str]) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Columns named like an age, with `ROW`, `low` and `high` of the rows that hold one."""
+    for name in free:
+        if not names_age(name) or frame.schema[name].is_nested():
+            continue
+        cells = frame.select(ROW, text=pl.col(name).cast(pl.String))
+        read = {word: age_range(word) for word in cells["text"].drop_nulls().unique()}
+        ages = [(word, ages.low, ages.high) for word, ages in read.items() if ages]
+        schema = {"text": pl.String, "low": pl.Float64, "high": pl.Float64}
+        known = pl.DataFrame(ages, schema, orient="row")
+        yield name, cells.join(known, on="text", maintain_order="left").drop("text")

@@ -1,15 +1,18 @@
 """Spellings of one value: classes and groups in other case, width and blanks; sides in words."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 import polars as pl
 
 from medtransfer.errors import listed, plural, printable
 from medtransfer.tables.chunks import any_cell
-from medtransfer.tables.schema import rows_of
+from medtransfer.tables.schema import ROW, rows_of
+from medtransfer.tables.values.ages import MAX_YEARS, ages_of
 from medtransfer.tables.values.folding import DASHES, INVISIBLE, plain_word
 from medtransfer.tables.values.missing_words import counted, missing_words, value_counts
 from medtransfer.tables.values.personal import quotable
+from medtransfer.tables.values.sex import names_sex
 
 SCIENTIFIC = r"^\d(?:[.,]\d+)?[Ee]\+?\d{2,}$"
 """A long number after a spreadsheet has opened it: its last figures are lost."""
@@ -19,6 +22,8 @@ MAX_VALUES = 1000
 """A column with more values is not one of classes or groups, and is left as it stands."""
 
 
+MIN_YEARS_APART = 20
+"""Ages of one patient that no follow-up of an imaging archive explains."""
 LATERALITY = "laterality"
 SIDE_WORDS = {
     "L": (
@@ -225,6 +230,60 @@ def id_notes(frame: pl.DataFrame) -> list[str]:
             "hospital of that name."
         )
     return notes
+
+
+@dataclass(frozen=True)
+class SharedIds:
+    """Ids that a column says to be of two people.
+
+    Attributes:
+        text: What the column says of them, and how many they are.
+        patients: Their `patient_id`.
+    """
+
+    text: str
+    patients: pl.DataFrame
+
+
+def ids_of_two_people(frame: pl.DataFrame, columns: Sequence[str]) -> list[SharedIds]:
+    """Patient ids whose rows have both sexes, or ages decades apart.
+
+    Args:
+        frame: `patient_id`, `ROW`, and columns of a manifest.
+        columns: Those that may hold a sex or an age.
+    """
+    shared: list[SharedIds] = []
+    for name in columns:
+        if not names_sex(name) or frame.schema[name] != pl.String():
+            continue
+        both = pl.col(name).filter(pl.col(name).is_in(["F", "M"])).n_unique() > 1
+        chosen = frame.lazy().select("patient_id", name).group_by("patient_id").agg(both).collect()
+        shared += _shared(chosen.filter(name), f"'{printable(name)}' is both F and M")
+    of_age = dict(ages_of(frame, list(columns)))
+    exact = {name: a for name, a in of_age.items() if (a["low"] == a["high"]).any()}
+    for name, ages in (exact or of_age).items():  # bands say again what the ages say
+        apart = pl.col("low").max() - pl.col("high").min() >= MIN_YEARS_APART
+        owned = ages.filter(pl.col("low") <= MAX_YEARS, pl.col("high") > 0).join(
+            frame.select(ROW, "patient_id"), on=ROW
+        )
+        chosen = owned.group_by("patient_id").agg(apart).filter("low")
+        years = f"{MIN_YEARS_APART} years or more"
+        shared += _shared(chosen, f"'{printable(name)}' differs by {years}")
+    return shared
+
+
+def _shared(chosen: pl.DataFrame, text: str) -> list[SharedIds]:
+    if chosen.is_empty():
+        return []
+    patients = chosen.select("patient_id")
+    return [SharedIds(f"{text} for {plural(len(patients), 'patient id')}", patients)]
+
+
+def people_notes(frame: pl.DataFrame, columns: Sequence[str]) -> list[str]:
+    """Notes on patient ids that two people may share; arguments as of `ids_of_two_people`."""
+    numbered = frame if ROW in frame.columns else frame.with_row_index(ROW)
+    texts = [each.text for each in ids_of_two_people(numbered, columns)]
+    return [f"{text}. `medtransfer check` names the rows." for text in texts]
 
 
 def patient_notes(frame: pl.DataFrame) -> list[str]:
