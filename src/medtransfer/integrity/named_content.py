@@ -3,9 +3,9 @@
 import hashlib
 import re
 
-SUFFIX = ".safetensors"
-NAME = re.compile(rf"[0-9a-f]{{32}}-([0-9a-f]{{64}}){re.escape(SUFFIX)}")
-SHORTEST = 32
+KEPT_SUFFIX = ".safetensors"
+KEPT_NAME = re.compile(rf"[0-9a-f]{{32}}-([0-9a-f]{{64}}){re.escape(KEPT_SUFFIX)}")
+SHORT_DIGEST = 32
 """Digits of the digest in the names of earlier files."""
 
 
@@ -16,16 +16,16 @@ def content_name(key: str, content: bytes) -> str:
         key: 32 hexadecimal digits that say what it was made from.
         content: Of the file.
     """
-    return f"{key}-{hashlib.sha256(content).hexdigest()}{SUFFIX}"
+    return f"{key}-{hashlib.sha256(content).hexdigest()}{KEPT_SUFFIX}"
 
 
 def is_named_for(name: str, content: bytes) -> bool:
     """True if a name has the digest of a content."""
-    digest = name.removesuffix(SUFFIX).partition("-")[2]
-    return len(digest) >= SHORTEST and hashlib.sha256(content).hexdigest().startswith(digest)
+    digest = name.removesuffix(KEPT_SUFFIX).partition("-")[2]
+    return len(digest) >= SHORT_DIGEST and hashlib.sha256(content).hexdigest().startswith(digest)
 
 
 def named_sha256(name: str) -> str | None:
     """SHA-256 in a name; None for a name without one."""
-    match = NAME.fullmatch(name)
+    match = KEPT_NAME.fullmatch(name)
     return None if match is None else match[1]

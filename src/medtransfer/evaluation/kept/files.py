@@ -12,7 +12,7 @@ import polars as pl
 
 from medtransfer.errors import StudyError
 from medtransfer.files import read_content, remove, write_bytes
-from medtransfer.integrity.named_content import SUFFIX, content_name, is_named_for
+from medtransfer.integrity.named_content import KEPT_SUFFIX, content_name, is_named_for
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class KeptFiles:
 
     def drop_others(self) -> None:
         """Delete the files that were neither read, written nor held."""
-        for path in sorted(self.folder.glob(f"*{SUFFIX}")):
+        for path in sorted(self.folder.glob(f"*{KEPT_SUFFIX}")):
             if path.name not in self.used:
                 remove(path)
 
@@ -61,7 +61,7 @@ class KeptFiles:
     def _names(self) -> dict[str, list[str]]:
         """Names by key, looked up once: a study has thousands."""
         names: dict[str, list[str]] = {}
-        for name in sorted(path.name for path in self.folder.glob(f"*{SUFFIX}")):
+        for name in sorted(path.name for path in self.folder.glob(f"*{KEPT_SUFFIX}")):
             names.setdefault(name.partition("-")[0], []).append(name)
         return names
 
