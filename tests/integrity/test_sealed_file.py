@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from medtransfer.errors import StudyError
+from medtransfer.integrity.named_content import content_name
 from medtransfer.integrity.run_seal import read_run_seal, seal_run
 from medtransfer.integrity.sealed_file import SealedFile
 from medtransfer.integrity.study_seal import remove_damaged, seal_study
@@ -60,3 +61,19 @@ def test_a_runs_seal_restores_no_file_of_another_folder(folder: Path, name: str)
     forge(folder / "done", lambda seal: seal["copies"].update({name: "theirs"}))
     with pytest.raises(StudyError, match=r'done" is damaged'):
         read_run_seal(folder)
+
+
+def test_a_file_named_by_its_digest_is_sealed_unread_and_compared_all_the_same(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = folder / content_name("0" * 32, b"numbers")
+    named.write_bytes(b"numbers")
+    with monkeypatch.context() as unread:
+        unread.setattr(SealedFile, "read", lambda path: pytest.fail(f"read {path.name}"))
+        (folder / "report.html").unlink()
+        seal_study(folder, ())
+    assert SealedFile.named(named) == SealedFile.read(named)
+    assert remove_damaged(folder, verify=True) == []
+    named.write_bytes(b"numbres")
+    assert remove_damaged(folder) == [named.name]
+    assert SealedFile.named(folder / "report.html") is None

@@ -47,7 +47,9 @@ def seal_study(folder: Path, changed: Iterable[Path]) -> None:
     for name in sealed_names(folder):
         known = None if _is_among(f"{root}/{name}", renewed) else old.get(name)
         with contextlib.suppress(OSError):  # it went away while it was read
-            entries[name] = known or SealedFile.read(folder / name)
+            entries[name] = (
+                known or SealedFile.named(folder / name) or SealedFile.read(folder / name)
+            )
     for name, entry in old.items():  # deleted by somebody else
         if name not in entries and not _is_among(f"{root}/{name}", renewed):
             entries[name] = entry
@@ -123,7 +125,7 @@ def _run_views(place: Path, where: Path) -> Iterator[str]:
     if seal is None:
         return
     for path in sorted(place.iterdir()):
-        if path.is_file() and path.name not in seal.files and not is_temporary(path):
+        if path.name not in seal.files and path.is_file() and not is_temporary(path):
             yield (where / path.name).as_posix()
 
 

@@ -6,6 +6,7 @@ a cohort. A label must not cost a report: the figure is left out, and the page s
 
 import contextlib
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Generator
@@ -15,6 +16,15 @@ from medtransfer.report.components import Spec
 
 SECONDS = 120.0
 """Longest time that one figure may take."""
+# controls but tab and new line, surrogates, and the last two code points of each plane
+UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff"
+    + "".join(
+        chr(plane + last) for plane in range(0, 0x110000, 0x10000) for last in (0xFFFE, 0xFFFF)
+    )
+    + "]"
+)
+"""Characters that are none of XML 1.0, or controls."""
 COMMAND = ("-P", "-m", "medtransfer.report.drawing")
 
 
@@ -81,20 +91,13 @@ def _ending(process: "subprocess.Popen[str]") -> Generator[None]:
 def printable_texts(value: Any) -> Any:
     """A specification whose texts hold no character that cannot stand in SVG."""
     if isinstance(value, str):
-        return "".join(letter if _can_stand(letter) else "\ufffd" for letter in value)
+        return UNPRINTABLE.sub("\ufffd", value)
     if isinstance(value, dict):
         pairs = cast("Spec", value).items()
         return {printable_texts(name): printable_texts(item) for name, item in pairs}
     if isinstance(value, list | tuple):
         return [printable_texts(item) for item in cast("list[Any]", value)]
     return value
-
-
-def _can_stand(letter: str) -> bool:
-    """True for characters of XML 1.0 that are not controls."""
-    code = ord(letter)
-    is_text = (code >= 0x20 and not 0x7F <= code <= 0x9F) or letter in "\t\n"
-    return is_text and not 0xD800 <= code <= 0xDFFF and code & 0xFFFE != 0xFFFE
 
 
 def main() -> None:

@@ -356,18 +356,14 @@ def _columns(panels: Sequence[str]) -> int:
 
 def _finish(chart: Any, data: Mapping[str, Values], label: float = 280) -> Spec:
     """The chart's specification with its style; its data once, however many layers use it."""
-    text = {
+    text: Spec = {
         "labelColor": INK,
         "titleColor": INK,
         "labelFontSize": 12,
         "titleFontSize": 12,
         "titleFontWeight": "normal",
     }
-    # the page names each chart as a whole: its marks have no names of their own
-    styled = chart.configure(background="transparent", font="system-ui, sans-serif")
-    styled = styled.configure_mark(aria=False)
-    styled = styled.configure_view(stroke=None)
-    styled = styled.configure_axis(
+    axis = alt.AxisConfig(
         **text,
         labelLimit=label,
         gridColor=INK,
@@ -378,9 +374,21 @@ def _finish(chart: Any, data: Mapping[str, Values], label: float = 280) -> Spec:
         tickOpacity=0.3,
         tickCount=6,
         labelFlush=False,
-    ).configure_legend(
+    )
+    legend = alt.LegendConfig(
         **text, orient="top", symbolOpacity=1, symbolStrokeColor=INK, symbolBaseFillColor=INK
     )
-    spec = cast("Spec", styled.configure_header(**text).to_dict())
+    # at once: each `configure_...` of a chart copies all of it
+    styled = chart.copy(deep=False)
+    styled.config = alt.Config(
+        background="transparent",
+        font="system-ui, sans-serif",
+        mark=alt.MarkConfig(aria=False),  # the page names each chart as a whole
+        view=alt.ViewConfig(stroke=None),
+        axis=axis,
+        legend=legend,
+        header=alt.HeaderConfig(**text),
+    )
+    spec = cast("Spec", styled.to_dict())
     spec["datasets"] = {name: [_rounded(v) for v in values] for name, values in data.items()}
     return spec

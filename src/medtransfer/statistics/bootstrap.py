@@ -320,7 +320,7 @@ def interval_quantiles(replicates: Floats) -> tuple[float, float] | None:
 
 def replicates_suffice(values: Floats) -> bool:
     """True where `percentile_interval` gives one, which takes longer. [1 + R]"""
-    defined = int(np.isfinite(values[1:]).sum())
+    defined = int(np.count_nonzero(np.isfinite(values[1:])))
     return bool(np.isfinite(values[0])) and defined >= max(1, MIN_DEFINED * (len(values) - 1))
 
 

@@ -13,7 +13,7 @@ NUMBER = r"^[+-]?\d+(\.\d+)?$"
 
 def guarded(frame: pl.DataFrame) -> pl.DataFrame:
     """The table with a quote before cells that a spreadsheet would run."""
-    texts = [name for name, kind in frame.schema.items() if kind == pl.String()]
+    texts = _risky_columns(frame)
     return frame.with_columns(
         pl.when(pl.col(name).str.contains(RISKY) & ~pl.col(name).str.contains(NUMBER))
         .then(pl.concat_str(pl.lit("'"), pl.col(name)))
@@ -25,7 +25,7 @@ def guarded(frame: pl.DataFrame) -> pl.DataFrame:
 
 def unguarded(frame: pl.DataFrame) -> pl.DataFrame:
     """The table without the quotes that `guarded` put before cells."""
-    texts = [name for name, kind in frame.schema.items() if kind == pl.String()]
+    texts = _risky_columns(frame)
     return frame.with_columns(
         pl.when(pl.col(name).str.contains(RISKY))
         .then(pl.col(name).str.strip_prefix("'"))
@@ -33,3 +33,12 @@ def unguarded(frame: pl.DataFrame) -> pl.DataFrame:
         .alias(name)
         for name in texts
     )
+
+
+def _risky_columns(frame: pl.DataFrame) -> list[str]:
+    """Text columns with a cell that starts as a formula: few distinct texts are searched."""
+    return [
+        name
+        for name, kind in frame.schema.items()
+        if kind == pl.String() and frame[name].unique().str.contains(RISKY).any()
+    ]

@@ -95,7 +95,15 @@ class MeanGroups(ComparedGroups):
 
     @cached_property
     def _means(self) -> list[Floats]:
-        return [] if self.reason else list(np.mean([s.stacked for s in self.seeds], axis=0))
+        return [] if self.reason else list(self._of_seeds.mean(axis=0))
+
+    @cached_property
+    def _of_seeds(self) -> Floats:
+        """Values of every seed, which all have the same groups. [S, G, 1 + R]"""
+        each = [values for of_seed in self.seeds for values in of_seed.values]
+        if not each:
+            return np.zeros((len(self.seeds), 0, 1))
+        return np.stack(each).reshape(len(self.seeds), -1, len(each[0]))
 
     def noise(self, config: EvaluationConfig) -> Floats | None:
         """Draws of the groups' errors over patients and seeds. [G, R]
@@ -114,18 +122,25 @@ class MeanGroups(ComparedGroups):
         return {}
 
     def _drawn(self, seed: int) -> Floats | None:
-        drawn = [errors for of_seed in self.seeds if (errors := of_seed.errors) is not None]
-        if len(drawn) < len(self.seeds):
+        patients = self._mean_errors()
+        if patients is None:
             return None
-        patients: Floats = np.mean(drawn, axis=0)
         number = len(self.seeds)
-        of_seeds: Floats = np.stack([of_seed.stacked[:, 0] for of_seed in self.seeds], axis=1)
+        of_seeds: Floats = np.ascontiguousarray(self._of_seeds[:, :, 0].T)
         apart: Floats = of_seeds - of_seeds.mean(axis=1, keepdims=True)
         rng = generator(seed, "seeds of groups", str(self.subject))
         weights = rng.standard_normal((number, patients.shape[1]))
         squares: Floats = (rng.standard_normal((number - 1, patients.shape[1])) ** 2).sum(axis=0)
         heavy: Floats = np.sqrt((number - 1) / squares)
         return patients + apart @ weights * heavy / np.sqrt(number * (number - 1))
+
+    def _mean_errors(self) -> Floats | None:
+        """Mean of the seeds' errors over patients. [G, R]; None without replicates."""
+        if all(of_seed.noise is None for of_seed in self.seeds):
+            apart: Floats = self._of_seeds[:, :, 1:] - self._of_seeds[:, :, :1]
+            return apart.mean(axis=0) if apart.shape[2] else None
+        drawn = [errors for of_seed in self.seeds if (errors := of_seed.errors) is not None]
+        return None if len(drawn) < len(self.seeds) else np.mean(drawn, axis=0)
 
     def test(self, config: EvaluationConfig) -> Result:
         """Row of the p-value of no gap, which agrees with the gap's interval."""

@@ -1,10 +1,9 @@
 """Files of a folder, each named by what it was made from and by its content."""
 
 import contextlib
-import hashlib
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,8 +12,7 @@ import polars as pl
 
 from medtransfer.errors import StudyError
 from medtransfer.files import read_content, remove, write_bytes
-
-SUFFIX = ".safetensors"
+from medtransfer.integrity.named_content import KEPT_SUFFIX, content_name, is_named_for
 
 
 @dataclass(frozen=True)
@@ -23,7 +21,7 @@ class KeptFiles:
 
     Attributes:
         folder: May be deleted at any time.
-        used: Names of the files that were read or written.
+        used: Names of the files that were read, written or held.
     """
 
     folder: Path
@@ -34,13 +32,13 @@ class KeptFiles:
         for name in self._names.get(key, ()):
             with contextlib.suppress(StudyError, OSError):
                 content = read_content(self.folder / name)
-                if name == _name(key, content):
+                if is_named_for(name, content):
                     self.used.add(name)
                     yield content
 
     def write(self, key: str, content: bytes) -> None:
         """Write a file; without a word if it cannot be."""
-        name = _name(key, content)
+        name = content_name(key, content)
         try:
             write_bytes(self.folder / name, content)
         except StudyError:  # what can be made again must not stop a study
@@ -48,9 +46,14 @@ class KeptFiles:
         self._names.setdefault(key, []).append(name)
         self.used.add(name)
 
+    def hold(self, keys: Iterable[str]) -> None:
+        """Count the files of some keys as used, which are asked for once what they made is lost."""
+        for key in keys:
+            self.used.update(self._names.get(key, ()))
+
     def drop_others(self) -> None:
-        """Delete the files that were neither read nor written."""
-        for path in sorted(self.folder.glob(f"*{SUFFIX}")):
+        """Delete the files that were neither read, written nor held."""
+        for path in sorted(self.folder.glob(f"*{KEPT_SUFFIX}")):
             if path.name not in self.used:
                 remove(path)
 
@@ -58,13 +61,9 @@ class KeptFiles:
     def _names(self) -> dict[str, list[str]]:
         """Names by key, looked up once: a study has thousands."""
         names: dict[str, list[str]] = {}
-        for name in sorted(path.name for path in self.folder.glob(f"*{SUFFIX}")):
+        for name in sorted(path.name for path in self.folder.glob(f"*{KEPT_SUFFIX}")):
             names.setdefault(name.partition("-")[0], []).append(name)
         return names
-
-
-def _name(key: str, content: bytes) -> str:
-    return f"{key}-{hashlib.sha256(content).hexdigest()[:32]}{SUFFIX}"
 
 
 def content_of(write: Callable[[io.BytesIO], object]) -> bytes:

@@ -65,9 +65,13 @@ class StudyExecution:
         self.workers = workers
         self.keep: Keep = keep
         self._corruptions = corruptions
-        ended = [r for r in planned if folder.run(r.run_id).state() in ("done", "diverged")]
-        self.waiting = [r for r in planned if r not in ended]
-        self.finished = len(ended)
+        states = [folder.run(run.run_id).state() for run in planned]
+        self.waiting = [
+            run
+            for run, state in zip(planned, states, strict=True)
+            if state not in ("done", "diverged")
+        ]
+        self.finished = len(planned) - len(self.waiting)
         self._speeds = read_speeds(folder, map(size_of, planned))
         note_rules(self._speeds, planned, workers)
         self._left = TimeLeft()

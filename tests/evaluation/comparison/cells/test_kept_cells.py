@@ -13,6 +13,7 @@ from tests.prediction_tables import QUICK, Site, attributes_of, binary_table
 from medtransfer.evaluation.comparison.cells import measured
 from medtransfer.evaluation.comparison.cells.encoding import decoded_cell, encoded_cell
 from medtransfer.evaluation.comparison.cells.kept_cells import KeptCells
+from medtransfer.evaluation.comparison.cells.kept_runs import KeptRuns
 from medtransfer.evaluation.comparison.cells.rung_runs import LadderRun
 from medtransfer.evaluation.comparison.choice.rung_pairs import pairs_frame, rung_pairs
 from medtransfer.evaluation.comparison.grid_key import GridKey
@@ -153,3 +154,22 @@ def test_a_cell_comes_back_as_it_was_kept(tmp_path: Path) -> None:
     assert cell is not None
     assert encoded_cell(cell) == content
     assert decoded_cell(content[:-8], RUNS[0].key) is None
+
+
+@pytest.mark.slow
+def test_runs_of_a_kept_cell_stay_for_its_next_new_run(tmp_path: Path) -> None:
+    def parts_after(runs: Sequence[LadderRun]) -> set[str]:
+        kept, cells = KeptRuns(tmp_path, 1), KeptCells(tmp_path / "cells", "1")
+        compare_runs(
+            runs, ABOUT, "binary", CONFIG, reference="few", facts=FACTS, kept=kept, cells=cells
+        )
+        kept.drop_others()
+        cells.drop_others()
+        return {path.name for path in tmp_path.glob("*.safetensors")}
+
+    before = parts_after(RUNS)
+    assert len(before) == len(RUNS)
+    changed = [*RUNS[:-1], run_of("many", 0.1, 0, draw=1)]
+    after = parts_after(changed)
+    assert len(after) == len(RUNS)
+    assert len(before & after) == len(RUNS) - 1

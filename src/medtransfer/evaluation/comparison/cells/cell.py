@@ -13,15 +13,17 @@ class SummedCell:
     """Tables of one rung on one training set, and what comparisons with others need of it.
 
     Attributes:
-        results: The results table of each run.
+        results: The results tables of the runs, one after the other.
         summary: The results table of the mean over seeds.
         headlines: Rows of the mean that curves over several cells are drawn of.
         curves: Of the mean, with their kinds.
         mean: Without the replicates that are not asked for any more.
+        parts: Keys of the kept parts of the runs that it was made of.
     """
 
-    results: tuple[pl.DataFrame, ...]
+    results: pl.DataFrame
     summary: pl.DataFrame
     headlines: tuple[Result, ...]
     curves: tuple[tuple[Curve, pl.DataFrame], ...]
     mean: Mean
+    parts: tuple[str, ...] = ()

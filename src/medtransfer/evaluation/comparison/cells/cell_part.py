@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import polars as pl
 from pydantic import ConfigDict, TypeAdapter
-from safetensors import SafetensorError
 
 from medtransfer.evaluation.comparison.cells.records import (
     MeanRecords,
@@ -30,11 +29,13 @@ class CellPart:
         numbers: With their replicates.
         lines: Its curves.
         results: Its results table; None if it was not asked for.
+        kept_as: Key that it is kept under; None if it is not kept.
     """
 
     numbers: SeedPart
     lines: dict[LineKey, Line]
     results: pl.DataFrame | None = None
+    kept_as: str | None = None
 
 
 def cell_part(
@@ -108,7 +109,7 @@ def decoded_part(content: bytes) -> CellPart | None:
         text, arrays = read_arrays(content)
         (record,) = _RECORDS.validate_json(text)
         return _part(record, arrays)
-    except (ValueError, KeyError, IndexError, SafetensorError, pl.exceptions.PolarsError):
+    except (ValueError, KeyError, TypeError, IndexError, pl.exceptions.PolarsError):
         return None
 
 

@@ -1,11 +1,11 @@
 """Cells as files of safetensors: numbers as arrays, tables in Arrow's format, the rest as JSON."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 from pydantic import ConfigDict, TypeAdapter
-from safetensors import SafetensorError
 
 from medtransfer.evaluation.comparison.cells.cell import SummedCell
 from medtransfer.evaluation.comparison.cells.records import (
@@ -23,7 +23,14 @@ from medtransfer.tables.results import Curve, Result
 
 @dataclass(frozen=True)
 class _Record:
-    """Contents of a file beside its arrays; an array is named by its number."""
+    """Contents of a file beside its arrays; an array is named by its number.
+
+    Attributes:
+        tables: Results and summary as one table, which is read faster than two.
+        results: Rows of the results in it.
+        points: All curves as one table; None without any.
+        curves: Kind and number of points of each.
+    """
 
     internal_name: str
     seeds: tuple[int, ...]
@@ -31,9 +38,11 @@ class _Record:
     by_seed: list[tuple[ResultKey, int]]
     means: MeanRecords
     headlines: list[Result]
-    results: list[int]
-    summary: int
+    tables: int
+    results: int
+    points: int | None
     curves: list[tuple[Curve, int]]
+    parts: tuple[str, ...]
 
 
 _RECORDS = TypeAdapter(list[_Record], config=ConfigDict(ser_json_inf_nan="constants"))
@@ -41,7 +50,7 @@ _RECORDS = TypeAdapter(list[_Record], config=ConfigDict(ser_json_inf_nan="consta
 
 def encoded_cell(cell: SummedCell) -> bytes:
     """A cell as the content of a file."""
-    file, mean = ArrayFile(), cell.mean
+    file, mean, points = ArrayFile(), cell.mean, [frame for _, frame in cell.curves]
     record = _Record(
         internal_name=mean.internal_name,
         seeds=mean.seeds,
@@ -49,9 +58,11 @@ def encoded_cell(cell: SummedCell) -> bytes:
         by_seed=[(key, file.add(values)) for key, values in mean.by_seed.items()],
         means=MeanRecords.of(mean, file),
         headlines=list(cell.headlines),
-        results=[add_frame(frame, file) for frame in cell.results],
-        summary=add_frame(cell.summary, file),
-        curves=[(kind, add_frame(frame, file)) for kind, frame in cell.curves],
+        tables=add_frame(pl.concat([cell.results, cell.summary]), file),
+        results=len(cell.results),
+        points=add_frame(pl.concat(points), file) if points else None,
+        curves=[(kind, len(frame)) for kind, frame in cell.curves],
+        parts=cell.parts,
     )
     return file.content(_RECORDS.dump_json([record]))
 
@@ -66,8 +77,10 @@ def decoded_cell(content: bytes, place: GridKey) -> SummedCell | None:
     try:
         text, arrays = read_arrays(content)
         (record,) = _RECORDS.validate_json(text)
-        return _cell(record, arrays, place)
-    except (ValueError, KeyError, IndexError, SafetensorError, pl.exceptions.PolarsError):
+        # numbers are kept while the study is summed up, tables are read at once
+        numbers = [values if values.dtype == np.uint8 else values.copy() for values in arrays]
+        return _cell(record, numbers, place)
+    except (ValueError, KeyError, TypeError, IndexError, pl.exceptions.PolarsError):
         return None
 
 
@@ -82,10 +95,21 @@ def _cell(record: _Record, arrays: Sequence[AnyArray], place: GridKey) -> Summed
         shared=record.means.shared(arrays),
         comparable=record.means.comparable(arrays),
     )
+    tables = arrow_frame(record.tables, arrays)
     return SummedCell(
-        results=tuple(arrow_frame(number, arrays) for number in record.results),
-        summary=arrow_frame(record.summary, arrays),
+        results=tables[: record.results],
+        summary=tables[record.results :],
         headlines=tuple(record.headlines),
-        curves=tuple((kind, arrow_frame(number, arrays)) for kind, number in record.curves),
+        curves=tuple(_curves(record, arrays)),
         mean=mean,
+        parts=record.parts,
     )
+
+
+def _curves(record: _Record, arrays: Sequence[AnyArray]) -> Iterator[tuple[Curve, pl.DataFrame]]:
+    """Curves with their kinds."""
+    start, points = 0, None if record.points is None else arrow_frame(record.points, arrays)
+    for kind, number in record.curves:
+        if points is not None:
+            yield kind, points[start : start + number]
+        start += number

@@ -21,7 +21,7 @@ from medtransfer.settings import digest
 
 MAX_BYTES = 256 * 2**20
 """Largest file of a cell; what is larger is summed up again, so that a disk does not fill."""
-LAYOUT = 4
+LAYOUT = 5
 """Raised when the files are laid out otherwise."""
 
 

@@ -6,7 +6,7 @@ A study scores a run when it is trained, and needs its replicates again whenever
 import hashlib
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -103,8 +103,12 @@ class KeptRuns:
     def _files(self) -> KeptFiles:
         return KeptFiles(self.folder)
 
+    def hold(self, keys: Iterable[str]) -> None:
+        """Keep the parts of a cell that was not summed up again: its next new run needs them."""
+        self._files.hold(keys)
+
     def drop_others(self) -> None:
-        """Delete the files that were neither read nor written."""
+        """Delete the files that were neither read, written nor held."""
         self._files.drop_others()
 
     def key(

@@ -12,7 +12,7 @@ from medtransfer.evaluation.comparison.cells.kept_cells import cell_key
 from medtransfer.evaluation.comparison.cells.released import released
 from medtransfer.evaluation.comparison.cells.run_lines import Line, LineKey
 from medtransfer.evaluation.comparison.cells.rung_runs import LadderRun, RungRuns, RunScorer
-from medtransfer.evaluation.comparison.cells.tables import CellTables, cell_of, run_table
+from medtransfer.evaluation.comparison.cells.tables import CellTables, cell_of, run_tables
 from medtransfer.evaluation.comparison.curves import line_frames
 from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.evaluation.comparison.seed_means import MeanOfSeeds
@@ -47,7 +47,7 @@ def measure_ladder(
     groups: dict[GridKey, list[LadderRun]] = {}
     for run in sorted(runs, key=lambda run: run.seed or 0):  # seeds are paired by position
         groups.setdefault(run.key, []).append(run)
-    ladder = MeasuredLadder()
+    ladder, done = MeasuredLadder(), 0
     largest = _largest_fractions(groups)
     sets = AnsweredSets()
     for key in dict.fromkeys(run.key for run in runs):
@@ -57,8 +57,10 @@ def measure_ladder(
         cell = None if scorer.cells is None or kept_as is None else scorer.cells.find(kept_as, key)
         tested: list[Answered] = []
         measuring = None if cell is not None else CellInProgress(key, scorer)
+        if cell is not None and scorer.kept is not None:
+            scorer.kept.hold(cell.parts)
         for run in of_key:
-            on_run(len(ladder.tables.results) + len(tested), len(runs))
+            on_run(done + len(tested), len(runs))
             predictions = run.predictions()
             tested.append(sets.of(predictions))
             if measuring is not None:
@@ -69,6 +71,7 @@ def measure_ladder(
                 scorer.cells.keep(kept_as, cell)
         if cell is not None:
             ladder.add(RungRuns(tuple(of_key), tuple(tested), cell.mean, kept_as), cell)
+        done += len(of_key)
     on_run(len(runs), len(runs))
     return ladder
 
@@ -80,14 +83,17 @@ class CellInProgress:
         self.key, self.scorer = key, scorer
         self.mean = MeanOfSeeds(key, scorer.config)
         self.lines: list[dict[LineKey, Line]] = []
-        self.results: list[pl.DataFrame] = []
+        self.results: list[tuple[pl.DataFrame, int | None]] = []
+        self.parts: list[str] = []
 
     def add(self, run: LadderRun, predictions: pl.DataFrame) -> None:
         """Measure a run; its predictions are not kept."""
         part = self.scorer.part(predictions, with_results=run.results is None)
         results = part.results if run.results is None else run.results()
         if results is not None:
-            self.results.append(run_table(results, self.key, run.seed))
+            self.results.append((results, run.seed))
+        if part.kept_as is not None:
+            self.parts.append(part.kept_as)
         self.lines.append(part.lines)
         self.mean.add_part(part.numbers, run.seed or 0)
 
@@ -106,8 +112,10 @@ class CellInProgress:
         """
         rung = RungRuns(tuple(runs), tuple(tested), self.mean.mean())
         rung = _on_shared_cases(rung, self.scorer)
-        cell = cell_of(rung.mean, self.results, line_frames(self.key, self.lines))
-        return replace(cell, mean=released(cell.mean, is_largest=is_largest))
+        results = run_tables(self.results, self.key)
+        cell = cell_of(rung.mean, results, line_frames(self.key, self.lines))
+        mean = released(cell.mean, is_largest=is_largest)
+        return replace(cell, mean=mean, parts=tuple(self.parts))
 
 
 def _kept_name(runs: Sequence[LadderRun], scorer: RunScorer, *, is_largest: bool) -> str | None:

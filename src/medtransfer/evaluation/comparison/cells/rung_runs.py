@@ -1,7 +1,7 @@
 """Runs of a ladder, the runs of one rung on one training set, and how they are scored."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import polars as pl
@@ -97,7 +97,8 @@ class RunScorer:
         if self.kept is None:
             return cell_part(measure(), self.config, with_results=with_results)
         key = self.kept.key(predictions, self.attributes, self.task, self.config)
-        return self.kept.part(key, measure, self.config, with_results=with_results)
+        part = self.kept.part(key, measure, self.config, with_results=with_results)
+        return replace(part, kept_as=key)
 
     def _measuring(self, predictions: pl.DataFrame) -> Callable[[], MeasuredRun]:
         """`measure_run` of a run."""

@@ -1,7 +1,7 @@
 """Tables of a ladder's cells, made as soon as a cell is measured, so that it can be released."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import groupby
 from operator import itemgetter
 
@@ -29,13 +29,18 @@ from medtransfer.tables.results import (
     typed_curve,
 )
 
+OF_RUN = [field.name for field in fields(Result)]
+"""Columns of results that a run has before it has a place in a study."""
+NO_SEED = pl.lit(None, dtype=pl.Int64)
+"""The seed of a mean."""
+
 
 @dataclass(frozen=True)
 class CellTables:
     """Tables of the cells measured so far.
 
     Attributes:
-        results: The results table of each run.
+        results: The results tables of the runs of each cell.
         summaries: The results table of each mean over seeds.
         headlines: Rows of each mean that curves over several cells are drawn of.
         curves: Points of the curves of each cell, by kind.
@@ -50,37 +55,39 @@ class CellTables:
 
     def add(self, cell: SummedCell) -> None:
         """Add the tables of a cell."""
-        self.results.extend(cell.results)
+        self.results.append(cell.results)
         self.summaries.append(cell.summary)
         self.headlines.append(cell.headlines)
         self.curves.extend(cell.curves)
 
 
-def run_table(results: pl.DataFrame, key: GridKey, seed: int | None) -> pl.DataFrame:
-    """The results table of a run in its study.
+def run_tables(results: Sequence[tuple[pl.DataFrame, int | None]], key: GridKey) -> pl.DataFrame:
+    """The results tables of the runs of a cell in its study, one after the other.
 
     Args:
-        results: From `scoring.score.results_of`.
-        key: Its rung and training set.
-        seed: Of its training; None for an ensemble of seeds.
+        results: From `scoring.score.results_of`, each with the seed of its training; None for an
+            ensemble of seeds.
+        key: Rung and training set.
     """
-    return _with_key(results, key, seed)
+    frames = [frame[OF_RUN] for frame, _ in results] or [results_frame([])]
+    seeds = [seed for frame, seed in results for _ in range(len(frame))]
+    return _with_key(pl.concat(frames), key, pl.Series("seed", seeds, dtype=pl.Int64))
 
 
 def cell_of(
-    mean: Mean, results: Sequence[pl.DataFrame], curves: Iterable[tuple[Curve, pl.DataFrame]]
+    mean: Mean, results: pl.DataFrame, curves: Iterable[tuple[Curve, pl.DataFrame]]
 ) -> SummedCell:
     """A cell that has been measured.
 
     Args:
         mean: Over its seeds, with all replicates.
-        results: Of each run, from `run_table`.
+        results: Of its runs, from `run_tables`.
         curves: With their kinds.
     """
     rows = list(mean_results(mean))
     more = [*drops(mean), *variances(mean), *hospital_summaries(mean)]
     return SummedCell(
-        results=tuple(results),
+        results=results,
         summary=summary_table([*rows, *more], mean.key),
         headlines=tuple(r for r in rows if r.metric == HEADLINE and r.attribute == ALL),
         curves=tuple(curves),
@@ -128,12 +135,14 @@ def summary_tables(rows: Iterable[tuple[GridKey, Result]]) -> Iterator[pl.DataFr
         yield summary_table([row for _, row in of_key], key)
 
 
-def _with_key(results: pl.DataFrame, key: GridKey, seed: int | None = None) -> pl.DataFrame:
+def _with_key(
+    results: pl.DataFrame, key: GridKey, seeds: pl.Series | pl.Expr = NO_SEED
+) -> pl.DataFrame:
     """Results with the columns of their rung, training set and seed."""
-    columns = {
+    columns: dict[str, pl.Series | pl.Expr] = {
         "rung": pl.lit(key.rung, dtype=pl.String),
         "label_fraction": pl.lit(key.label_fraction, dtype=pl.Float64),
-        "seed": pl.lit(seed, dtype=pl.Int64),
+        "seed": seeds,
         "retrain_fraction": pl.lit(key.retrain_fraction, dtype=pl.Float64),
         "held_out": pl.lit(key.held_out, dtype=pl.String),
     }
