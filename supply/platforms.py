@@ -21,11 +21,11 @@ PLATFORMS = {
 }
 
 
-def has_wheel(requirement: str, python: str, tags: tuple[str, ...]) -> bool:
-    """True if the index has a wheel of a requirement.
+def have_wheels(requirements: list[str], python: str, tags: tuple[str, ...]) -> bool:
+    """True if the index has a wheel of each requirement.
 
     Args:
-        requirement: As in `pyproject.toml`.
+        requirements: As in `pyproject.toml`.
         python: Its version, as `3.12`.
         tags: Platforms whose wheels would do.
     """
@@ -35,7 +35,15 @@ def has_wheel(requirement: str, python: str, tags: tuple[str, ...]) -> bool:
     command += ["--python-version", python]
     for tag in tags:
         command += ["--platform", tag]
-    return subprocess.run([*command, requirement], capture_output=True, check=False).returncode == 0
+    done = subprocess.run([*command, *requirements], capture_output=True, check=False)
+    return done.returncode == 0
+
+
+def without_wheel(requirements: list[str], python: str, tags: tuple[str, ...]) -> list[str]:
+    """Requirements of which the index has none; one question where it has all."""
+    if have_wheels(requirements, python, tags):
+        return []
+    return [name for name in requirements if not have_wheels([name], python, tags)]
 
 
 def main() -> int:
@@ -45,7 +53,7 @@ def main() -> int:
     is_whole = True
     for platform, tags in PLATFORMS.items():
         for python in PYTHONS:
-            missing = [name for name in requirements if not has_wheel(name, python, tags)]
+            missing = without_wheel(requirements, python, tags)
             is_whole = is_whole and not missing
             state = f"no wheel on this index: {', '.join(missing)}" if missing else "every wheel"
             print(f"{platform:13} Python {python}  {state}", flush=True)

@@ -35,7 +35,7 @@ GAP = 36
 """Space between panels."""
 MAX_LABEL = 48
 """Letters of a row's label."""
-DASHES = ([1, 0], [5, 3], [2, 2], [8, 3, 2, 3])
+LINE_DASHES = ([1, 0], [5, 3], [2, 2], [8, 3, 2, 3])
 SHAPES = (
     "circle",
     "square",
@@ -160,7 +160,7 @@ def curves(
     up = alt.Y("y:Q", title=y.title, scale=_scale(y), axis=_axis(y))
     dash: Layers = []
     if dashes:
-        scale = alt.Scale(domain=list(dashes), range=[list(d) for d in DASHES[: len(dashes)]])
+        scale = alt.Scale(domain=list(dashes), range=[list(d) for d in LINE_DASHES[: len(dashes)]])
         dash = [
             alt.StrokeDash(
                 "dash:N",

@@ -10,7 +10,7 @@ from medtransfer.posthoc.adaptation.arms import MEANINGS
 from medtransfer.report import figures
 from medtransfer.report.components import Component, Fold, Heading, Note, ReportTable
 from medtransfer.report.content import ReportData, Row
-from medtransfer.report.figures import DASHES, Axis, auroc_axis, figure
+from medtransfer.report.figures import LINE_DASHES, Axis, auroc_axis, figure
 from medtransfer.report.text import difference_text, interval_text
 
 TITLE = "Adaptation with a few patients of the other hospital"
@@ -115,7 +115,7 @@ def _drawn(rows: pl.DataFrame) -> list[str]:
     )
     names = several.filter(pl.col("numbers") > 1).sort("value")["arm"].to_list()
     first = [arm for arm in FIRST_DRAWN if arm in names]
-    return [*first, *(arm for arm in names if arm not in first)][: len(DASHES)]
+    return [*first, *(arm for arm in names if arm not in first)][: len(LINE_DASHES)]
 
 
 def _around(values: list[Row]) -> tuple[float, float]:

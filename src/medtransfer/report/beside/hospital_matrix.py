@@ -49,11 +49,11 @@ def left_out_passage(data: ReportData) -> list[Component]:
     rows = data.results.filter(
         pl.col("retrain_fraction").is_null(),
         pl.col("held_out").is_not_null(),
-        pl.col("rung") == data.best,
-        pl.col("metric") == HEADLINE,
-        pl.col("attribute") == ALL,
-        pl.col("target") == data.target,
-        pl.col("label_fraction") == data.full_fraction,
+        rung=data.best,
+        metric=HEADLINE,
+        attribute=ALL,
+        target=data.target,
+        label_fraction=data.full_fraction,
     )
     trained = [
         (f"all but {held_out}", _home_and_away(rows.filter(pl.col("held_out") == held_out)))
@@ -84,11 +84,11 @@ def of_studies(boards: Sequence[ReportData]) -> list[Component]:
     Args:
         boards: Studies and evaluations.
     """
-    known = [data for data in boards if data.internal_name is not None]
-    homes = {data.internal_name for data in known}
-    if len(homes) < 2 or len({frozenset(data.targets) for data in known}) > 1:
+    placed = [data for data in boards if data.internal_name is not None]
+    homes = {data.internal_name for data in placed}
+    if len(homes) < 2 or len({frozenset(data.targets) for data in placed}) > 1:
         return []
-    trained = [(_home(data), _tested(data)) for data in known]
+    trained = [(_home(data), _tested(data)) for data in placed]
     return [hospital_matrix(trained), Note(OF_STUDIES)]
 
 

@@ -254,5 +254,5 @@ def ages_of(frame: pl.DataFrame, free: list[str]) -> Iterator[tuple[str, pl.Data
         read = {word: age_range(word) for word in cells["text"].drop_nulls().unique()}
         ages = [(word, ages.low, ages.high) for word, ages in read.items() if ages]
         schema = {"text": pl.String, "low": pl.Float64, "high": pl.Float64}
-        known = pl.DataFrame(ages, schema, orient="row")
-        yield name, cells.join(known, on="text", maintain_order="left").drop("text")
+        of_word = pl.DataFrame(ages, schema, orient="row")
+        yield name, cells.join(of_word, on="text", maintain_order="left").drop("text")
