@@ -11,7 +11,8 @@ ROOT = Path(__file__).parents[2]
 MOST_BYTES = 25_000_000
 SMOKE = """
 import medtransfer, pathlib, sys
-assert pathlib.Path(medtransfer.__file__).is_relative_to(sys.argv[1]), medtransfer.__file__
+site = sys.argv.pop(1)
+assert pathlib.Path(medtransfer.__file__).is_relative_to(site), medtransfer.__file__
 from medtransfer.cli.main import main
 main()
 """
