@@ -66,7 +66,8 @@ def main() -> int:
 
 def compare(folder: Path, count: int) -> int:
     """Measure all three, print them and the goals; 1 if a goal was missed."""
-    paths = list_files(folder)["path"].to_list()
+    files, _ = list_files(folder)
+    paths = files["path"].to_list()
     with_pydicom: list[float] = []
     with_ours: list[float] = []
     for _ in range(ROUNDS):

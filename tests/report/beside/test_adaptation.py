@@ -13,8 +13,19 @@ NUMBERS = (25, 50, 100)
 
 
 def row(arm: str, patients: int, metric: str, value: float) -> AdaptRow:
-    ends = {"low": value - 0.05, "high": value + 0.05}
-    return AdaptRow(RUNG, 1.0, None, "south", "y", arm, patients, metric, value, **ends)
+    return AdaptRow(
+        RUNG,
+        1.0,
+        None,
+        "south",
+        "y",
+        arm,
+        patients,
+        metric,
+        value,
+        low=value - 0.05,
+        high=value + 0.05,
+    )
 
 
 DATA = report_data(areas())

@@ -24,7 +24,7 @@ def left_out_in_turn() -> ReportData:
     runs = away.with_columns(
         run_id=pl.lit("r"), cohort=pl.lit("internal"), value=pl.lit(0.66), low=None, high=None
     )
-    results = pl.concat([away, runs.cast(dict(away.schema))])
+    results = pl.concat([away, runs.cast(away.schema)])
     return replace(data, results=results, leave_cohort_out=True)
 
 
