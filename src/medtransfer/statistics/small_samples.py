@@ -23,6 +23,8 @@ MIN_PATIENTS = 5
 its level there for all shapes of the scores."""
 MIN_BOOTSTRAP = 10
 """Patients of each class it needs below which a bootstrap interval is not given."""
+FEW_OF_SHARE = f"no interval: a share of fewer than {MIN_PATIENTS} patients"
+"""Reason that a share, such as sensitivity, has none."""
 FEW_PATIENTS = 50
 """Positive or negative patients below which the score interval replaces the bootstrap."""
 NORMAL_QUANTILE = float(ndtri((1 + LEVEL) / 2))
@@ -159,7 +161,7 @@ class Support:
         """Reason that no interval of a metric can be trusted; None if one can."""
         if metric.share is not None:
             lacks = self.patients < MIN_PATIENTS
-            return f"no interval: a share of fewer than {MIN_PATIENTS} patients" if lacks else None
+            return FEW_OF_SHARE if lacks else None
         least = MIN_PATIENTS if metric.name == "auroc" else MIN_BOOTSTRAP
         if metric.needs == "case" or self.positives is None or self.negatives is None:
             return None

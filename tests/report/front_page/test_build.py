@@ -10,6 +10,7 @@ import pytest
 from tests.report.hand_made import OTHER, areas, gap_rows, report_data, result
 
 from medtransfer.evaluation.scoring.config import EvaluationConfig
+from medtransfer.metrics.catalog import find_metric
 from medtransfer.report.content import SplitCounts
 from medtransfer.report.front_page.build import front_page
 from medtransfer.report.front_page.facts import FrontPage
@@ -17,6 +18,7 @@ from medtransfer.report.page import render_front, with_choice
 from medtransfer.report.reading import load_evaluation_data, load_study_data
 from medtransfer.report.recommendation import recommend
 from medtransfer.runs.folders import StudyFolder
+from medtransfer.statistics.small_samples import Support
 
 AWAY = (("north", "tune"), ("north", "test"), ("south", "test"))
 
@@ -79,12 +81,10 @@ def test_few_positive_cases_are_cautioned_of_where_their_number_is_hidden() -> N
 
 def test_few_patients_with_many_positive_cases_are_cautioned_of() -> None:
     rows = areas()
-    point = EvaluationConfig().operating_points[0]
-    why = "no interval: fewer than 5 patients with a positive case"
+    metric = f"sensitivity@{EvaluationConfig().operating_points[0]}"
+    why = Support(4, 80, 12, 4).lacking(find_metric(metric))
     for of_rung in rows.values():
-        of_rung.append(
-            replace(of_rung[0], metric=f"sensitivity@{point}", low=None, high=None, reason=why)
-        )
+        of_rung.append(replace(of_rung[0], metric=metric, low=None, high=None, reason=why))
     cautions = front_page(report_data(rows)).not_concluded
     assert any("too few patients have the finding for an interval" in text for text in cautions)
 

@@ -1,6 +1,5 @@
 """Conclusions that the numbers do not allow, each with the reason."""
 
-import re
 from collections.abc import Iterator, Sequence
 
 from medtransfer.language.numbers import localised
@@ -9,7 +8,7 @@ from medtransfer.report.content import ReportData
 from medtransfer.report.front_page.facts import HospitalFacts, QuestionLine
 from medtransfer.report.front_page.hospitals import TUNE, few_positive, operating_point
 from medtransfer.report.text import fixed, joined
-from medtransfer.statistics.small_samples import MIN_BOOTSTRAP
+from medtransfer.statistics.small_samples import FEW_OF_SHARE, MIN_BOOTSTRAP
 
 FEW_OF_ONE = template(
     "That the share of missed cases is well known at {cohorts}: fewer than {least} test cases "
@@ -24,7 +23,6 @@ FEW_PATIENTS = template(
     "That the share of missed cases is well known at {cohorts}: too few patients have the finding "
     "for an interval."
 )
-NO_INTERVAL = re.compile(r"no interval: fewer than \d+ patients with a positive case")
 
 
 def not_concluded(
@@ -142,7 +140,7 @@ def _of_counts(data: ReportData, hospitals: Sequence[HospitalFacts]) -> Iterator
 def _of_few_patients(hospital: HospitalFacts) -> bool:
     """True if its missed cases have no interval, as their patients are too few."""
     missed = hospital.missed
-    return missed.value is not None and bool(NO_INTERVAL.search(missed.reason or ""))
+    return missed.value is not None and FEW_OF_SHARE in (missed.reason or "")
 
 
 def _tuned_on_few(data: ReportData) -> bool:
