@@ -13,6 +13,8 @@ from medtransfer.cli.completion.names import (
     complete_rungs,
     complete_sources,
     complete_studies,
+    complete_studies_and_bundles,
+    complete_studies_and_tables,
 )
 from medtransfer.models.ladder import LADDER
 from medtransfer.runs import folders
@@ -51,7 +53,26 @@ def test_studies_come_first_and_folders_lead_to_others(
     assert complete_studies("elsewhere/") == ["elsewhere/skin/"]
     assert complete_studies("studies/c") == ["studies/chest/"]
     assert complete_studies(f"{tmp_path}/els") == [f"{tmp_path}/elsewhere/"]
-    assert complete_studies("not/there/") == []
+    assert complete_studies("not/there/") == complete_studies("~nobody-of-that-name/") == []
+
+
+def test_what_was_typed_stays_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "elsewhere").mkdir()
+    for typed in ("./", "~/", f"{tmp_path}/"):
+        assert complete_studies(f"{typed}e") == [f"{typed}elsewhere/"]
+
+
+def test_tables_and_bundles_are_completed_where_a_command_takes_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("chest.yaml", "own.csv", "own.parquet", "skin.medt", "notes.txt"):
+        (tmp_path / name).write_text("")
+    assert complete_studies("") == ["chest.yaml"]
+    assert complete_studies_and_tables("") == ["own.csv", "own.parquet"]
+    assert complete_studies_and_bundles("") == ["skin.medt"]
 
 
 def test_a_study_is_known_by_the_file_that_its_folder_has() -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from medtransfer.cli.app import AsJson, app
-from medtransfer.cli.completion.names import complete_rungs, complete_studies
+from medtransfer.cli.completion.names import complete_rungs, complete_studies_and_bundles
 
 Trusted = Annotated[
     list[Path] | None,
@@ -36,7 +36,7 @@ def export(
             "by default.",
             metavar="[STUDY|BUNDLE.medt]",
             show_default=False,
-            autocompletion=complete_studies,
+            autocompletion=complete_studies_and_bundles,
         ),
     ] = None,
     *,

@@ -5,10 +5,13 @@ a fault ends in no names instead of an error in the middle of a line.
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 STUDIES = Path("studies")
 STUDY_ENDINGS = (".yaml", ".yml")
+TABLE_ENDINGS = (".csv", ".tsv", ".xlsx", ".parquet")
+BUNDLE_ENDINGS = (".medt",)
 MARK = "study.json"  # the folder's own module is slow to import
 """File that makes a folder one of a study."""
 
@@ -54,25 +57,42 @@ def complete_studies(incomplete: str) -> list[str]:
     Args:
         incomplete: What has been typed; without a text, studies/ is looked into first.
     """
-    places = [] if incomplete else [p for p in _entries(STUDIES) if (p / MARK).is_file()]
-    typed = Path(incomplete)
-    around = typed if incomplete.endswith("/") else typed.parent
-    places += [place for place in _entries(around) if _leads_to_a_study(place)]
-    names = dict.fromkeys(str(place) + "/" * place.is_dir() for place in places)
-    return _starting(incomplete, names)
+    return _places(incomplete, STUDY_ENDINGS)
+
+
+def complete_studies_and_tables(incomplete: str) -> list[str]:
+    """Folders of studies, and tables of predictions beside them; argument as above."""
+    return _places(incomplete, TABLE_ENDINGS)
+
+
+def complete_studies_and_bundles(incomplete: str) -> list[str]:
+    """Folders of studies, and bundles made of them; argument as above."""
+    return _places(incomplete, BUNDLE_ENDINGS)
+
+
+def _places(incomplete: str, endings: tuple[str, ...]) -> list[str]:
+    """Folders, and files with one of the endings, spelled from where the typed text begins."""
+    typed = incomplete.rpartition("/")[0] + "/" if "/" in incomplete else ""
+    names = [] if incomplete else [f"{STUDIES}/{name}" for name in _studies()]
+    for entry in _entries(Path(typed or ".")):
+        if entry.is_dir() or entry.suffix in endings:
+            names.append(f"{typed}{entry.name}" + "/" * entry.is_dir())
+    return _starting(incomplete, dict.fromkeys(names))
+
+
+def _studies() -> Iterator[str]:
+    """Folders of studies where `run` puts them."""
+    for entry in _entries(STUDIES):
+        if (entry / MARK).is_file():
+            yield f"{entry.name}/"
 
 
 def _starting(incomplete: str, names: Iterable[str]) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]
 
 
-def _entries(folder: Path) -> Iterator[Path]:
+def _entries(folder: Path) -> list[Path]:
     """Entries of a folder without hidden ones; none if it cannot be read."""
-    try:
-        yield from sorted(entry for entry in folder.iterdir() if entry.name[:1] != ".")
-    except OSError:
-        return
-
-
-def _leads_to_a_study(place: Path) -> bool:
-    return place.is_dir() or place.suffix in STUDY_ENDINGS
+    with suppress(OSError, RuntimeError):  # RuntimeError: ~ of no user
+        return sorted(e for e in folder.expanduser().iterdir() if e.name[:1] != ".")
+    return []

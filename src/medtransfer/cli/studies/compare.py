@@ -7,7 +7,11 @@ from typing import Annotated
 import typer
 
 from medtransfer.cli.app import AsJson, PageLanguage, Values, app
-from medtransfer.cli.completion.names import complete_metrics, complete_studies
+from medtransfer.cli.completion.names import (
+    complete_metrics,
+    complete_studies,
+    complete_studies_and_tables,
+)
 from medtransfer.cli.evaluate import ScoresOption, names_of, print_evaluation
 
 
@@ -18,7 +22,7 @@ def compare(
         typer.Argument(
             help="Folders of studies, and predictions tables.",
             metavar="STUDY...",
-            autocompletion=complete_studies,
+            autocompletion=complete_studies_and_tables,
         ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for tables and report.")],
