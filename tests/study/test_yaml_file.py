@@ -118,6 +118,20 @@ def test_each_kind_of_fault_says_what_and_what_is_allowed(
     assert "Traceback" not in said
 
 
+def test_a_word_of_none_of_several_lists_is_one_fault_with_all_of_them(tmp_path: Path) -> None:
+    lines = faults(tmp_path, f"{GOOD}adapt:\n  arms: [thresold, probe, nonsense]\nensemble: all\n")
+    allowed = (
+        "carried, threshold, intercept, platt, temperature, isotonic, prevalence, probe, "
+        "sequential, shifted-only"
+    )
+    assert lines == [
+        f"study.yaml:10: adapt.arms holds thresold (allowed: {allowed}). Did you mean 'threshold'?",
+        f"study.yaml:10: adapt.arms holds nonsense (allowed: {allowed})",
+        "study.yaml:11: ensemble holds all (allowed: seeds)",
+        "3 faults; nothing was run.",
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

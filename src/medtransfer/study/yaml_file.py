@@ -112,24 +112,34 @@ def _parse(path: Path, model: type[Settings]) -> tuple[Any, dict[YamlPath, int]]
 def _faults(
     error: ValidationError, lines: dict[YamlPath, int], schema: Schema
 ) -> list[tuple[int, str]]:
-    faults: list[tuple[int, str]] = []
+    faults: dict[tuple[int, str], None] = {}  # a value that fits none of several lists is one
+    written = _parts(lines)
     for item in error.errors(include_url=False):
         if item["type"] == "too_short" and item["input"]:
             continue  # its items are wrong, and each of them is named already
-        place = tuple(part for part in item["loc"] if part in _parts(lines))
+        place = tuple(part for part in item["loc"] if part in written)
         while place and place not in lines:
             place = place[:-1]
-        faults.append((lines.get(place, 1), _sentence(dict(item), schema)))
-    return faults
+        faults[lines.get(place, 1), _sentence(dict(item), written, schema)] = None
+    return list(faults)
 
 
 def _parts(lines: dict[YamlPath, int]) -> set[str | int]:
     return {part for place in lines for part in place}
 
 
-def _sentence(item: dict[str, Any], schema: Schema) -> str:  # an error of pydantic
-    """One pydantic error in our words."""
+def _sentence(item: dict[str, Any], written: set[str | int], schema: Schema) -> str:
+    """One pydantic error in our words.
+
+    Args:
+        item: The error.
+        written: Keys and numbers of items that stand in the file.
+        schema: Of the whole file.
+    """
     loc = cast("YamlPath", item["loc"])
+    ends = len(loc) - 1 if item["type"] == "missing" else len(loc)  # what is missing is not written
+    # pydantic names the alternatives that it tried too
+    loc = (*(part for part in loc[:ends] if part in written), *loc[ends:])
     name = ".".join(str(part) for part in loc if not isinstance(part, int))
     value = printable(item["input"])
     match item["type"]:
@@ -168,6 +178,8 @@ def _at(schema: Schema, loc: YamlPath) -> Schema:
 def _followed(level: Schema, schema: Schema) -> Schema:
     """A schema without its alternatives and references; mappings before names and lists."""
     options = [o for o in level.get("anyOf", []) if o.get("type") != "null"]
+    if options and all(_choices(option) for option in options):
+        return {"type": "string", "enum": [name for o in options for name in _choices(o)]}
     mappings = [o for o in options if "$ref" in o or o.get("type") == "object"]
     level = (mappings or options or [level])[0]
     reference = level.get("$ref", "")
@@ -179,7 +191,8 @@ def _fields(schema: Schema, loc: YamlPath) -> list[str]:
 
 
 def _choices(level: Schema) -> list[str]:
-    return [str(choice) for choice in level.get("enum", [])]
+    const = [level["const"]] if "const" in level else []
+    return [str(choice) for choice in level.get("enum", const)]
 
 
 def _allowed(level: Schema) -> str:
