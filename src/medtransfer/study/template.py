@@ -6,7 +6,6 @@ from pathlib import Path
 
 import polars as pl
 
-from medtransfer.data.audit.id_spellings import shared_ids
 from medtransfer.data.cases import proposed_attributes
 from medtransfer.data.images.scan import absence_text, absent_files
 from medtransfer.data.sources.catalog import label_tellers
@@ -89,8 +88,7 @@ def init_study(
     text = draft.text(name_of(manifest) or "study", path.parent)
     write_text(path, text)
     frame = draft.manifest.frame
-    people = [f"{finding.sentence}." for finding in shared_ids(frame)]
-    notes = (*patient_notes(frame), *people, *draft.found())
+    notes = (*patient_notes(frame, free_columns(frame)), *draft.found())
     return WrittenStudy(path, notes, text.count("DECIDE"), draft.coverage)
 
 

@@ -16,7 +16,7 @@ from medtransfer.tables.values.spellings import (
     SIDE_WORDS,
     is_rounded_id,
     one_spelling,
-    people_notes,
+    patient_notes,
     read_sides,
 )
 
@@ -177,15 +177,20 @@ def test_ids_of_one_patient_and_of_several_are_said_before_a_check(tmp_path: Pat
     assert {*said} <= {*import_source("csv", tmp_path / "x", tmp_path / "x.parquet").notes}
 
 
-def test_an_id_of_two_people_is_said_by_init_and_evaluate(tmp_path: Path) -> None:
+def test_an_id_of_two_people_is_said_by_init_join_and_evaluate(tmp_path: Path) -> None:
     rows = [
         f"{n},{n}.png,c{n},p{n // 2},A,{n % 2},{'FM'[n % 2]},{20 + 40 * (n % 2)}" for n in (0, 1, 4)
     ]
     path = tmp_path / "m.csv"
     path.write_text("\n".join(["image_id,path,case_id,patient_id,cohort,mass,sex,age", *rows]))
-    people = "'sex' is both F and M for 1 patient id; 'age' differs by 20 years or more for 1"
-    said = f"{people} patient id."
-    assert said in init_study(path, tmp_path / "s.yaml").notes
+    other = tmp_path / "o.csv"
+    other.write_text(path.read_text().replace(",A,", ",B,"))
+    sexes, ages = "'sex' is both F and M for 1", "'age' differs by 20 years or more for 1"
+    said = f"{sexes} patient id; {ages} patient id."
+    for note in (sexes, ages):
+        whole = f"{note} patient id. `medtransfer check` names the rows."
+        assert whole in init_study(path, tmp_path / f"{len(note)}.yaml").notes
+        assert f"A: {whole}" in join_manifests([path, other], tmp_path / f"{len(note)}.csv").notes
     predictions = pl.DataFrame({"case_id": ["c0", "c1", "c4"], "target_y": [1, 0, 1]})
     assert said in join_attributes(predictions, path, ["sex"], None, 1).said
 
@@ -198,8 +203,9 @@ def test_an_id_of_two_people_is_noted_with_its_count() -> None:
             "age": ["31", "32", "20", "71", "50", "52"],
         }
     )
-    assert people_notes(frame, ["sex", "age"]) == [
+    frame = frame.with_columns(cohort=pl.lit("home"))
+    assert patient_notes(frame, ["sex", "age"]) == [
         "'sex' is both F and M for 1 patient id. `medtransfer check` names the rows.",
         "'age' differs by 20 years or more for 1 patient id. `medtransfer check` names the rows.",
     ]
-    assert people_notes(frame.filter(pl.col("patient_id") == "p3"), ["sex", "age"]) == []
+    assert patient_notes(frame.filter(pl.col("patient_id") == "p3"), ["sex", "age"]) == []

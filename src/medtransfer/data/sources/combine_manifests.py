@@ -122,7 +122,10 @@ def combine(
     cell_notes = [
         f"{cohorts_text(manifest)}: {note}"
         for manifest in manifests
-        for note in (*manifest.notes, *patient_notes(manifest.frame))
+        for note in (
+            *manifest.notes,
+            *patient_notes(manifest.frame, free_columns(manifest.frame)),
+        )
     ]
     cell_notes += [OF_ALL] if any(OPTION in note for note in cell_notes) else []
     targets, class_column = guessed_targets(whole)

@@ -35,7 +35,7 @@ from medtransfer.tables.manifest import (
 )
 from medtransfer.tables.schema import ROW, write_frame
 from medtransfer.tables.values.reading import Roles, read_cells
-from medtransfer.tables.values.spellings import patient_notes, people_notes
+from medtransfer.tables.values.spellings import patient_notes
 from medtransfer.tables.values.value_map import ValueMap, absent_columns, map_values
 
 TUNE_SHARE = 0.125
@@ -167,8 +167,7 @@ def import_source(
         *(f"Kept {text}." for text in imported.kept),
         *(odd.sentence() for odd in imported.left_out),
         *imported.notes,
-        *patient_notes(imported.frame),
-        *people_notes(imported.frame, free_columns(imported.frame)),
+        *patient_notes(imported.frame, free_columns(imported.frame)),
         *([f"Licence: {known_source.terms}"] if known_source.terms else []),
     )
     written = write_manifest(imported.frame, fetched.folder, out, notes)

@@ -279,22 +279,21 @@ def _shared(chosen: pl.DataFrame, text: str) -> list[SharedIds]:
     return [SharedIds(f"{text} for {plural(len(patients), 'patient id')}", patients)]
 
 
-def people_notes(frame: pl.DataFrame, columns: Sequence[str]) -> list[str]:
-    """Notes on patient ids that two people may share; arguments as of `ids_of_two_people`."""
-    numbered = frame if ROW in frame.columns else frame.with_row_index(ROW)
-    texts = [each.text for each in ids_of_two_people(numbered, columns)]
-    return [f"{text}. `medtransfer check` names the rows." for text in texts]
-
-
-def patient_notes(frame: pl.DataFrame) -> list[str]:
+def patient_notes(frame: pl.DataFrame, columns: Sequence[str]) -> list[str]:
     """Notes on patients of a manifest who may be one under two ids, or several under one.
 
     Args:
         frame: `patient_id` and `cohort` as text, a row per image.
+        columns: Those that may hold a sex or an age.
     """
     patients = frame.select("patient_id", "cohort").unique()  # few beside their images
     patients = patients.with_columns(run_id=pl.lit(""), split=pl.lit(""))
-    notes = [*_twin_notes(_twin_patients(patients)), *_rounded_notes(patients)]
+    numbered = frame if ROW in frame.columns else frame.with_row_index(ROW)
+    notes = [
+        *_twin_notes(_twin_patients(patients)),
+        *_rounded_notes(patients),
+        *(f"{shared.text}." for shared in ids_of_two_people(numbered, columns)),
+    ]
     return [f"{note} `medtransfer check` names the rows." for note in notes]
 
 
