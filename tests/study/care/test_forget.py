@@ -95,6 +95,15 @@ def test_a_run_behind_a_link_is_refused_before_anything_goes(
     assert rows_in(study, patient)
 
 
+def test_runs_on_another_disk_are_deleted_there(study: StudyFolder, tmp_path: Path) -> None:
+    runs, elsewhere = study.path / "runs", tmp_path / "elsewhere"
+    runs.rename(elsewhere)
+    runs.symlink_to(elsewhere)
+    first = study.run_ids()[0]
+    forget_runs(study, [first], delete=True)
+    assert not (elsewhere / first).exists()
+
+
 def test_a_training_patient_is_in_the_runs_that_drew_them(study: StudyFolder) -> None:
     patient = partly_drawn(study)
     drew = {name for name in study.run_ids() if patient in trained_on(study, name)}

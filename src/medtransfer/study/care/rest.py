@@ -54,7 +54,7 @@ def require_no_links(folder: StudyFolder, run_ids: Iterable[str]) -> None:
     Raises:
         StudyError: Some are links, so that what lies behind them would stay.
     """
-    places = [folder.path / "runs", *(folder.run(name).path for name in run_ids)]
+    places = [folder.run(name).path for name in run_ids]
     linked = [path.relative_to(folder.path).as_posix() for path in places if path.is_symlink()]
     if linked:
         raise StudyError(
