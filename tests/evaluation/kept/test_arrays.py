@@ -31,5 +31,5 @@ def test_an_array_that_comes_twice_is_written_once() -> None:
 
 
 def test_a_foreign_file_is_refused() -> None:
-    with pytest.raises(Exception, match="."):
+    with pytest.raises(ValueError, match="."):
         read_arrays(b"PK something else")

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,17 +18,11 @@ from medtransfer.evaluation.comparison.target_means import (
     over_seeds,
 )
 from medtransfer.evaluation.scoring.config import EvaluationConfig
-from medtransfer.evaluation.scoring.estimate import (
-    Estimate,
-    PercentileInterval,
-    ResultKey,
-    changed,
-)
+from medtransfer.evaluation.scoring.estimate import Estimate, ResultKey, changed
 from medtransfer.evaluation.scoring.score import MeasuredRun
 from medtransfer.metrics.catalog import find_metric
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.seeds import generator
-from medtransfer.statistics.bootstrap import percentile_interval, percentile_intervals
 from medtransfer.statistics.contrasts import SeedTerm, contrast, seed_term, seeded_replicates
 from medtransfer.statistics.variance import variance_parts
 from medtransfer.tables.results import ALL, Result
@@ -182,33 +175,13 @@ def _mean(estimates: list[Estimate], values: Floats | None) -> Estimate:
 
 def mean_results(mean: Mean) -> Iterator[Result]:
     """A rung's means as rows of the results table, without a run id."""
-    percentiles = _percentiles(mean)
     for key, estimate in mean.estimates.items():
-        row = estimate.as_result(key, percentile=percentiles.get(key, percentile_interval))
+        row = estimate.as_result(key)
         if key in mean.by_seed:
             entry = find_metric(key.metric)
             row = with_seeds(row, mean.seed_terms(key), (entry.low, entry.high))
         yield row
     yield from mean.gaps
-
-
-def _percentiles(mean: Mean) -> dict[ResultKey, PercentileInterval]:
-    """`percentile_interval` of numbers that have replicates, taken of all in one pass."""
-    by_length: dict[int, list[tuple[ResultKey, Floats]]] = {}
-    for key, estimate in mean.estimates.items():
-        if estimate.values is not None and len(estimate.values) > 1:
-            by_length.setdefault(len(estimate.values), []).append((key, estimate.values))
-    taken: dict[ResultKey, PercentileInterval] = {}
-    for of_length in by_length.values():
-        intervals = percentile_intervals(np.stack([values for _, values in of_length]))
-        for (key, _), interval in zip(of_length, intervals, strict=True):
-            taken[key] = partial(_given, interval)
-    return taken
-
-
-def _given(interval: tuple[float, float] | None, _values: Floats) -> tuple[float, float] | None:
-    """An interval that was taken of some values."""
-    return interval
 
 
 def with_seeds(

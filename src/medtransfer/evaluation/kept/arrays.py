@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 AnyArray = NDArray[Any]
 RECORD, PLACES = "record", "places"
 """Names of the tensors that hold the text, and type and shape of every array."""
-HEADER_SIZE = 8
-"""Bytes of the length of a safetensors header, which names each tensor and its place."""
 
 
 class ArrayFile:
@@ -42,12 +40,15 @@ class ArrayFile:
 
 
 def read_arrays(content: bytes) -> tuple[bytes, list[AnyArray]]:
-    """The text and the arrays of a file, of which nothing is copied: they hold it in memory.
+    """The text and the arrays of a file; the arrays hold all of it in memory.
 
     Raises:
         ValueError, KeyError, TypeError: It was made by something else.
     """
-    tensors = _tensors(content)
+    try:
+        tensors = cast("dict[str, AnyArray]", cast("Any", safetensors.numpy).load(content))
+    except safetensors.SafetensorError as error:
+        raise ValueError(str(error)) from error
     places = cast("list[list[Any]]", json.loads(tensors[PLACES].tobytes()))
     read: dict[str, int] = {}
     arrays: list[AnyArray] = []
@@ -56,19 +57,3 @@ def read_arrays(content: bytes) -> tuple[bytes, list[AnyArray]]:
         read[name] = start + math.prod(shape)
         arrays.append(tensors[name][start : read[name]].reshape(shape))
     return tensors[RECORD].tobytes(), arrays
-
-
-def _tensors(content: bytes) -> dict[str, AnyArray]:
-    """The tensors of a file as views of its content; safetensors copies each, which takes longer.
-
-    Raises:
-        ValueError, KeyError, TypeError: It was made by something else.
-    """
-    start = HEADER_SIZE + int.from_bytes(content[:HEADER_SIZE], "little")
-    header = cast("dict[str, dict[str, Any]]", json.loads(content[HEADER_SIZE:start]))
-    tensors: dict[str, AnyArray] = {}
-    for name, tensor in header.items():
-        kind = np.dtype(np.uint8 if name in (RECORD, PLACES) else name)
-        first, last = map(int, tensor["data_offsets"])
-        tensors[name] = np.frombuffer(memoryview(content)[start + first : start + last], kind)
-    return tensors

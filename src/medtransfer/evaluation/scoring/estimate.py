@@ -6,7 +6,7 @@ separation a score interval; everything else its bootstrap interval. None is giv
 number of patients.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
 
@@ -27,8 +27,6 @@ from medtransfer.statistics.small_samples import FEW_PATIENTS, MeanSupport, Supp
 from medtransfer.tables.results import Result
 
 Record = TypeVar("Record")
-PercentileInterval = Callable[[Floats], tuple[float, float] | None]
-"""`percentile_interval`, or what gives its outcome."""
 NO_INTERVAL = "no interval: undefined in over half of the replicates"
 ONE_PATIENT = "no interval: one patient"
 ONE_SIDE = "no interval: all replicates lie on one side of the value"
@@ -88,22 +86,16 @@ class Estimate:
         """True if it has a value in the sample."""
         return self.values is not None and bool(np.isfinite(self.values[0]))
 
-    def as_result(
-        self,
-        key: ResultKey,
-        run_id: str | None = None,
-        percentile: PercentileInterval = percentile_interval,
-    ) -> Result:
+    def as_result(self, key: ResultKey, run_id: str | None = None) -> Result:
         """Row of the results table, with the interval that suits the metric.
 
         Args:
             key: Its subject.
             run_id: The run; None for a mean over seeds.
-            percentile: As for `interval`.
         """
         if self.values is None:
             return self.row(key, None, run_id=run_id)
-        interval = None if len(self.values) == 1 else self.interval(key.metric, percentile)
+        interval = None if len(self.values) == 1 else self.interval(key.metric)
         value = _clipped(float(self.values[0]), key.metric)
         missing = self.missing_interval(key.metric) if interval is None else None
         return self.row(key, value, interval, missing=missing, run_id=run_id)
@@ -154,9 +146,7 @@ class Estimate:
             contains="patients" if low is not None or high is not None else None,
         )
 
-    def interval(
-        self, metric: str, percentile: PercentileInterval = percentile_interval
-    ) -> tuple[float, float] | None:
+    def interval(self, metric: str) -> tuple[float, float] | None:
         """Interval that suits a metric.
 
         By the rule of `support` where that says more than replicates do. Else squared where chance
@@ -166,7 +156,6 @@ class Estimate:
 
         Args:
             metric: Whose estimate it is.
-            percentile: Gives `percentile_interval` of the values, where it was taken already.
         """
         if self.values is None or not np.isfinite(self.values[0]):
             return None
@@ -177,7 +166,7 @@ class Estimate:
             ends = self.support.interval(entry, self.values)
             if ends is not None:
                 return ends
-        interval = self._of_replicates(entry, percentile)
+        interval = self._of_replicates(entry)
         if interval is not None and self.of_targets is not None:
             interval = self.of_targets.widened(float(self.values[0]), interval, entry)
         if interval is None or is_point(interval):
@@ -206,9 +195,7 @@ class Estimate:
         entry = find_metric(metric)
         return self.values is not None and float(self.values[0]) in (entry.low, entry.high)
 
-    def _of_replicates(
-        self, entry: Metric, percentile: PercentileInterval
-    ) -> tuple[float, float] | None:
+    def _of_replicates(self, entry: Metric) -> tuple[float, float] | None:
         if self.values is None:
             return None
         if entry.biased:
@@ -216,7 +203,7 @@ class Estimate:
             return ends(self.values, entry.high)
         if self.left_out is not None:
             return bca_interval(self.values, self.left_out)
-        return percentile(self.values)
+        return percentile_interval(self.values)
 
     def _replicates_suffice(self) -> bool:
         """True if it is defined in enough replicates to know its variance."""
