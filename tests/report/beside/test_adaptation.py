@@ -61,3 +61,4 @@ def test_at_most_four_ways_are_drawn() -> None:
     ways = {value["dash"] for value in loss.spec["datasets"]["rows"]}
     assert len(ways) == 4
     assert "selected" in ways
+    assert "threshold" not in ways  # it leaves the log loss as it is

@@ -1,6 +1,6 @@
 """Adaptation: what a few patients of another hospital are worth to the best rung."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import polars as pl
 
@@ -8,7 +8,7 @@ from medtransfer.evaluation.comparison.adaptation.reading import LOSS, read_adap
 from medtransfer.evaluation.comparison.seed_means import HEADLINE
 from medtransfer.posthoc.adaptation.arms import MEANINGS
 from medtransfer.report import figures
-from medtransfer.report.components import Component, Fold, Heading, Note, ReportTable
+from medtransfer.report.components import Component, Fold, Heading, Note, ReportTable, Spec
 from medtransfer.report.content import ReportData, Row
 from medtransfer.report.figures import LINE_DASHES, Axis, auroc_axis, figure
 from medtransfer.report.text import difference_text, interval_text
@@ -28,8 +28,13 @@ WORDS = {
     "shifted-only": "trained from the rung's weights on the patients alone",
 }
 CARRIED = "carried"
-RANKING = ("internal+shifted", "sequential", "probe", "shifted-only")
-FIRST_DRAWN = ("selected", *RANKING)
+TRAINED = ("internal+shifted", "sequential", "probe", "shifted-only")
+"""Ways that change which of two cases has the higher score; the others leave the AUROC as it is."""
+FIRST_DRAWN = ("selected", *TRAINED)
+WITHOUT_LOSS = (CARRIED, "threshold")
+"""Ways that leave the log loss as it is."""
+TICKS_APART = 1.15
+"""Ratio of two numbers of patients below which their labels would overlap."""
 CAPTION = (
     "From left to right, more patients of the hospital are labelled. Dashed straight line: {title} "
     "of the network as it is carried there. Bands: 95% intervals. At most four ways are drawn; the "
@@ -66,56 +71,65 @@ def adaptation_passage(data: ReportData) -> list[Component]:
 def _figures(data: ReportData, rows: pl.DataFrame) -> Iterator[Component]:
     """Log loss and AUROC by patients; ways that train again stand beside those that do not."""
     for metric, title in ((LOSS, "log loss"), (HEADLINE, "AUROC")):
-        if metric not in set(rows["metric"]):
-            continue
-        of_metric = rows.filter(
-            pl.col("metric") == metric,
-            pl.col("target") == _overall(rows, metric),
-            pl.col("value").is_not_null(),
-        )
-        carried = {
-            row["cohort"]: row["value"] for row in of_metric.to_dicts() if row["arm"] == CARRIED
-        }
-        arms = _drawn(of_metric)
-        if metric == HEADLINE:  # a calibrator leaves it as it is
-            arms = [arm for arm in arms if arm in RANKING]
-        if not arms:
-            continue
-        values = [
-            {
-                "cohort": row["cohort"],
-                "panel": row["cohort"],
-                "dash": row["arm"],
-                "x": row["patients"],
-                "y": row["value"],
-                "low": row["low"],
-                "high": row["high"],
-                "level": carried.get(row["cohort"]),
-            }
-            for row in of_metric.filter(pl.col("arm").is_in(arms)).to_dicts()
-        ]
-        patients = sorted({float(row["patients"]) for row in of_metric.to_dicts()} - {0.0})
-        spec = figures.curves(
-            values,
-            Axis("patients of the hospital", (patients[0], patients[-1]), "log", patients),
-            auroc_axis(title, values) if metric == HEADLINE else Axis(title, _around(values)),
-            cohorts=data.cohorts,
-            panels=[cohort for cohort in data.cohorts if cohort in set(of_metric["cohort"])],
-            dashes=arms,
-            dash_title="way",
-            points=True,
-        )
-        yield figure(f"adapt-{metric}", spec, CAPTION.format(title=title))
+        of_metric = rows.filter(pl.col("metric") == metric, pl.col("value").is_not_null())
+        if not of_metric.is_empty():
+            of_metric = of_metric.filter(pl.col("target") == _overall(of_metric, metric))
+        arms = _drawn(of_metric, metric)
+        if arms:
+            spec = _curves(data, of_metric, arms, title)
+            yield figure(f"adapt-{metric}", spec, CAPTION.format(title=title))
 
 
-def _drawn(rows: pl.DataFrame) -> list[str]:
+def _drawn(rows: pl.DataFrame, metric: str) -> list[str]:
     """Ways with several numbers of patients: the chosen one, those that train, then by value."""
     several = rows.group_by("arm", maintain_order=True).agg(
         pl.col("patients").n_unique().alias("numbers"), pl.col("value").last()
     )
     names = several.filter(pl.col("numbers") > 1).sort("value")["arm"].to_list()
-    first = [arm for arm in FIRST_DRAWN if arm in names]
-    return [*first, *(arm for arm in names if arm not in first)][: len(LINE_DASHES)]
+    shown = [
+        arm for arm in names if (arm in TRAINED if metric == HEADLINE else arm not in WITHOUT_LOSS)
+    ]
+    first = [arm for arm in FIRST_DRAWN if arm in shown]
+    return [*first, *(arm for arm in shown if arm not in first)][: len(LINE_DASHES)]
+
+
+def _curves(data: ReportData, rows: pl.DataFrame, arms: Sequence[str], title: str) -> Spec:
+    """Some ways by patients, a panel for each hospital."""
+    carried = {row["cohort"]: row["value"] for row in rows.to_dicts() if row["arm"] == CARRIED}
+    values = [
+        {
+            "cohort": row["cohort"],
+            "panel": row["cohort"],
+            "dash": row["arm"],
+            "x": row["patients"],
+            "y": row["value"],
+            "low": row["low"],
+            "high": row["high"],
+            "level": carried.get(row["cohort"]),
+        }
+        for row in rows.filter(pl.col("arm").is_in(arms)).to_dicts()
+    ]
+    patients = sorted({float(value["x"]) for value in values})
+    ends = (patients[0], patients[-1])
+    return figures.curves(
+        values,
+        Axis("patients of the hospital", ends, "log", _apart(patients)),
+        auroc_axis(title, values) if title == "AUROC" else Axis(title, _around(values)),
+        cohorts=data.cohorts,
+        panels=[cohort for cohort in data.cohorts if cohort in set(rows["cohort"])],
+        dashes=arms,
+        dash_title="way",
+        points=True,
+    )
+
+
+def _apart(numbers: Sequence[float]) -> list[float]:
+    """Rising numbers without those too close to the one before them."""
+    apart: list[float] = []
+    for number in numbers:
+        if not apart or number >= TICKS_APART * apart[-1]:
+            apart.append(number)
+    return apart
 
 
 def _around(values: list[Row]) -> tuple[float, float]:

@@ -15,9 +15,8 @@ TITLE = "Trained on, tested on"
 OWN_CASES = "own test cases"
 LEFT_OUT = (
     "A row is a training without one hospital; its own test cases are those of the hospitals that "
-    "it was trained on, together, as a mean over seeds. The rung is {rung}. A hospital whose "
-    "column is far below the own test cases of its row is the one that the others do not prepare "
-    "for."
+    "it was trained on, together, as a mean over seeds. The rung is {rung}. Compare the hospital "
+    "that was left out with the own test cases of its row; other patients are in each."
 )
 OF_STUDIES = (
     "A row is a study, named after the hospital that it was trained on, with its rung of the best "

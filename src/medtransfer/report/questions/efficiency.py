@@ -144,7 +144,7 @@ def _curves(data: ReportData) -> list[Component]:
     caption = (
         "Bands: 95% intervals over patients of the means over seeds. Dashed line: AUROC of "
         f"{data.reference} with all labels. Where a curve reaches it, a thick line begins: the "
-        "labels under it are saved."
+        "labels under it are the estimate of those saved; its interval is below."
     )
     return [figure("labels", spec, caption)]
 
