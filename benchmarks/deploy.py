@@ -124,8 +124,9 @@ def pipeline(model: BundleModel, images: list[Path], turns: int) -> None:
     """Print images per second of decode, network, both together, and timm's loop."""
     source = model.source(images)
     every = range(len(images))
-    pixels = [out for _, out in decode_images(source.images(every), model.rules)]
-    pictures: Any = [[image] for image in pixels]
+    decoded: Any = [out for _, out in decode_images(source.images(every), model.rules)]
+    pixels = [image.pixels for image in decoded]
+    pictures = [[image] for image in pixels]
     network = plain_network(model)
 
     def decode() -> None:
@@ -139,7 +140,7 @@ def pipeline(model: BundleModel, images: list[Path], turns: int) -> None:
     def evaluate() -> None:
         with torch.inference_mode():
             for first in range(0, len(pixels), BATCH):
-                batch: Any = np.stack(pixels[first : first + BATCH])  # type: ignore[arg-type]
+                batch = np.stack(pixels[first : first + BATCH])
                 tensor = torch.as_tensor(batch).permute(0, 3, 1, 2).float().div_(255)
                 network(tensor.contiguous())
 
