@@ -194,6 +194,14 @@ def test_a_held_out_cohort_is_named() -> None:
     )
 
 
+def test_a_log_names_what_a_stage_counts(capsys: pytest.CaptureFixture[str]) -> None:
+    with display(as_json=False) as watch:
+        watch(Preparing("reading images", 0, 1))
+        watch(Preparing("understanding", 0, 4, "run"))
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == ["reading images (1 image)", "understanding (4 runs)"]
+
+
 PRETRAINING: tuple[Event, ...] = (
     Preparing("reading images", 1, 48),
     PretrainStep(1, 3000, 2.3456, 811.4, None, None),

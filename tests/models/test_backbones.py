@@ -104,6 +104,36 @@ def test_small_members_of_the_bit_family_are_made_of_the_same_parts() -> None:
     }
 
 
+TWINS = [name for name in ARCHITECTURES if name.endswith("-bn")]
+
+
+@pytest.mark.parametrize("name", TWINS)
+def test_a_twin_differs_in_its_normalisation_alone(name: str) -> None:
+    with torch.device("meta"):
+        twin = build_backbone(ARCHITECTURES[name], seed=0)
+        group = build_backbone(ARCHITECTURES[name.removesuffix("-bn")], seed=0)
+    shapes = {key: weight.shape for key, weight in twin.named_parameters()}
+    assert shapes == {key: weight.shape for key, weight in group.named_parameters()}
+    places = {key: type(part).__name__ for key, part in twin.named_modules()}
+    changes = {
+        (type(part).__name__, places[key])
+        for key, part in group.named_modules()
+        if type(part).__name__ != places[key]
+    }
+    assert changes == {("GroupNormAct", "BatchNormAct2d"), ("StandardisedConv2d", "CheckedConv2d")}
+    images = torch.empty(2, 3, 64, 64, device="meta")
+    assert twin.stages(twin.stem(images)).shape == group.stages(group.stem(images)).shape
+
+
+def test_the_twin_of_r50x1_is_the_network_that_timm_has_with_batch_normalisation() -> None:
+    """But for the rounding up of its first pooling, which BiT does by padding."""
+    with torch.device("meta"):
+        twin = build_backbone(ARCHITECTURES["r50x1-bn"], seed=0)
+        theirs = build_backbone(find_rung("scratch/timm:resnetv2_50").architecture, seed=0)
+    kept = {key: value.shape for key, value in twin.state_dict().items()}
+    assert kept == {key: value.shape for key, value in theirs.state_dict().items()}
+
+
 def test_facts_that_are_known_are_left_alone() -> None:
     rung = find_rung("imagenet/effnet-lite0")
     assert with_timm_facts(rung) is rung

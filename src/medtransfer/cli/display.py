@@ -270,7 +270,7 @@ class _Lines:
     def _preparing(self, event: Preparing) -> None:
         """A line when a stage begins, and now and then while it lasts."""
         if self._pace.begins(event):
-            self._print(f"{event.what} ({plural(event.total, 'image')})")
+            self._print(f"{event.what} ({plural(event.total, event.unit)})")
         elif time.monotonic() - self._last > LINE_SECONDS:
             left = self._pace.left(event)
             self._print(f"{event.what}: {event.done:,} of {event.total:,}{left}")

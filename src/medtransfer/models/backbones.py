@@ -21,7 +21,8 @@ from medtransfer.sizes.image_size import ImageSize, height_width, size_words
 with late_compiler():  # timm imports torchvision
     import timm
     from timm import models as timm_models
-    from timm.layers.norm_act import GroupNormAct
+    from timm.layers.create_conv2d import create_conv2d
+    from timm.layers.norm_act import BatchNormAct2d, GroupNormAct
     from timm.layers.std_conv import StdConv2d
     from timm.models import adapt_input_conv
     from timm.models.resnetv2 import ResNetV2
@@ -275,14 +276,15 @@ def _create(name: str, classes: int, **options: Any) -> nn.Module:
 
 def _small_bit(architecture: Architecture, classes: int) -> nn.Module:
     """A member of the BiT family that timm does not name, made of the same parts."""
-    convolution = partial(StdConv2d, eps=1e-8)
+    convolution: Any = partial(StdConv2d, eps=1e-8) if architecture.groups else create_conv2d
+    group_norm = partial(GroupNormAct, num_groups=architecture.groups)
     network = ResNetV2(
         layers=list(architecture.layers or ()),
         num_classes=classes,
         width_factor=cast("Any", architecture.width_factor),
         stem_type="fixed",
         conv_layer=convolution,
-        norm_layer=cast("Any", partial(GroupNormAct, num_groups=architecture.groups)),
+        norm_layer=cast("Any", group_norm if architecture.groups else BatchNormAct2d),
     )
     if architecture.stem == "small":
         channels = cast("Any", network.stem).conv.out_channels

@@ -25,17 +25,19 @@ class RunName:
 
 @dataclass(frozen=True)
 class Preparing:
-    """Images are being read or cached.
+    """Images are being read or cached, or finished runs looked into.
 
     Attributes:
         what: In words.
         done: Of `total`.
-        total: Number of images.
+        total: Number of images, or of what `unit` names.
+        unit: Noun of one of them.
     """
 
     what: str
     done: int
     total: int
+    unit: str = "image"
 
 
 @dataclass(frozen=True)

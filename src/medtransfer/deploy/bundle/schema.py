@@ -50,7 +50,7 @@ class ArchitectureFacts:
         channels_last: True if that memory format is faster on a CPU.
         layers: Blocks per stage, for small members of the BiT family.
         width_factor: Width of such a member.
-        groups: Of its group normalisation.
+        groups: Of its group normalisation; 0 for batch normalisation.
         stem: Of such a member.
     """
 
@@ -61,7 +61,7 @@ class ArchitectureFacts:
     channels_last: bool
     layers: tuple[Blocks, Blocks, Blocks, Blocks] | None
     width_factor: Annotated[float, Field(gt=0, le=16)]
-    groups: Annotated[int, Field(ge=1, le=4096)]
+    groups: Annotated[int, Field(ge=0, le=4096)]
     stem: Stem
 
     def architecture(self) -> Architecture:

@@ -28,7 +28,8 @@ class Architecture:
         channels_last: True if that memory format is faster on a CPU, as measured.
         layers: Blocks per stage, for members of the BiT family.
         width_factor: Width of a member of the BiT family.
-        groups: Of its group normalisation.
+        groups: Of its group normalisation; 0 for batch normalisation in its place, with weights
+            that are not standardised.
         stem: Of such a member: ``bit`` is 7×7 in steps of 2 and max-pooling in steps of 2, for
             images of 32 px and larger if speed matters; ``small`` is 3×3 in steps of 2 alone, which
             leaves images of 32 to 64 px four times as many positions at four times the cost.
@@ -75,6 +76,19 @@ def _unreleased_bit(
     return replace(bit, layers=layers, width_factor=float(width_factor))
 
 
+def _with_batch_norm(bit: Architecture, layers: tuple[int, int, int, int]) -> Architecture:
+    """The twin of a member of the BiT family that differs in its normalisation alone."""
+    return replace(
+        bit,
+        name=f"{bit.name}-bn",
+        timm="",
+        cpu_precision="float32",
+        channels_last=True,
+        layers=layers,
+        groups=0,
+    )
+
+
 def _lite(number: int, parameters: int, size: int, share: float) -> Architecture:
     return Architecture(
         f"effnet-lite{number}",
@@ -88,7 +102,7 @@ def _lite(number: int, parameters: int, size: int, share: float) -> Architecture
     )
 
 
-ARCHITECTURES: dict[str, Architecture] = {
+_NAMED: dict[str, Architecture] = {
     architecture.name: architecture
     for architecture in (
         replace(_bit("r26x0.25", 877_264, 512), layers=(2, 2, 2, 2), width_factor=0.25, groups=8),
@@ -148,3 +162,18 @@ ARCHITECTURES: dict[str, Architecture] = {
         ),
     )
 }
+
+_TWINS = {
+    "r26x0.25": (2, 2, 2, 2),
+    "r26x0.5": (2, 2, 2, 2),
+    "r14x1": (1, 1, 1, 1),
+    "r26x1": (2, 2, 2, 2),
+    "r50x1": (3, 4, 6, 3),
+}
+"""Blocks per stage of the networks that have a twin with batch normalisation."""
+
+ARCHITECTURES: dict[str, Architecture] = {
+    **_NAMED,
+    **{f"{name}-bn": _with_batch_norm(_NAMED[name], layers) for name, layers in _TWINS.items()},
+}
+"""Every named network."""

@@ -67,7 +67,7 @@ def write_understanding(
     frames = write_trajectory(folder, runs if "trajectory" in study.understanding else ())
     files: dict[str, Path] = {}
     for done, run in enumerate(runs):
-        on_event(Preparing("understanding", done, len(runs)))
+        on_event(Preparing("understanding", done, len(runs), "run"))
         if _is_compared(study, run):
             files[run.run_id] = answer_place(folder, run, "rung_similarity")
         frames += _tables_of(study, folder, run, files.get(run.run_id))
