@@ -41,6 +41,8 @@ UNIONS = {"Lung Lesion": ("Nodule", "Mass")}
 """Shared names that also stand for several others, and are written beside these."""
 DENSITIES = ("A", "B", "C", "D")
 """Classes of breast density, from almost entirely fatty (A) to extremely dense (D)."""
+ULTRASOUND_CLASSES = ("normal", "benign", "malignant")
+"""Findings of breast ultrasound; `malignant` alone is also a target of its own."""
 SKIN_CLASSES = ("MEL", "NV", "BCC", "AKIEC", "BKL", "DF", "VASC", "OTHER")
 """As in ISIC 2018, task 3, and what is known to be none of them. AKIEC takes actinic keratosis and
 squamous cell carcinoma together; BKL is benign keratosis and solar lentigo."""
@@ -50,7 +52,7 @@ GRADES = ("0", "1", "2", "3", "4")
 
 VOCABULARY: Mapping[Domain, tuple[str, ...]] = {
     "chest": CHEST,
-    "breast": ("malignant", "birads_high", "dense", *DENSITIES),
+    "breast": ("birads_high", "dense", *DENSITIES, *ULTRASOUND_CLASSES),
     "skin": ("malignant", *SKIN_CLASSES),
     "retina": ("referable", *GRADES),
     "pathology": ("tumor",),

@@ -26,6 +26,24 @@ def test_outlines_are_counted_and_left_out(tmp_path: Path) -> None:
     assert label == {"benign": "0", "malignant": "1", "normal": "0"}
 
 
+def test_findings_keep_their_names_beside_other_ultrasound(tmp_path: Path) -> None:
+    tree.write(tmp_path)
+    plain, shared = (read_source(BUSI, tmp_path, shared_names=s).frame for s in (False, True))
+    assert shared.select("finding", "malignant").equals(plain.select("finding", "malignant"))
+
+
+def test_a_hospitals_own_ultrasound_takes_the_shared_classes(tmp_path: Path) -> None:
+    rows = [("a.png", "malignant"), ("b.png", "benign"), ("c.png", "cyst")]
+    lines = [f"{file},{number},{word}" for number, (file, word) in enumerate(rows)]
+    (tmp_path / "t.csv").write_text("\n".join(["path,patient_id,finding", *lines]))
+    for file, _ in rows:
+        (tmp_path / file).write_bytes(b"x")
+    options = {"columns": "finding=finding", "like": "busi"}
+    imported = read_source(SOURCES["csv"], tmp_path, options, shared_names=True)
+    assert imported.frame["finding"].to_list() == ["malignant", "benign", None]
+    assert any("Class 'cyst' of 'finding' has no shared class" in n for n in imported.notes)
+
+
 def test_lesions_alone_can_be_the_cases(tmp_path: Path) -> None:
     tree.write(tmp_path)
     imported = read_source(BUSI, tmp_path, {"findings": "lesions"})

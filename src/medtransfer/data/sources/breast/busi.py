@@ -15,6 +15,7 @@ from medtransfer.data.sources.source import (
     Target,
     kept_text,
 )
+from medtransfer.data.sources.vocabulary import ULTRASOUND_CLASSES
 from medtransfer.errors import plural
 
 FINDINGS = {"normal": "0", "benign": "0", "malignant": "1"}
@@ -104,6 +105,7 @@ SOURCE = Source(
         "finding": "Folder of the image: normal, benign or malignant; it tells the label.",
     },
     class_column="finding",
+    classes={name: name for name in ULTRASOUND_CLASSES},
     confounders=(
         "Ultrasound: cohorts of mammograms have the same target, and nothing else in common.",
         (
