@@ -1,5 +1,6 @@
 """The drafted study.yaml: what a manifest suggests, and readable whatever its names are."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,10 +10,11 @@ import pytest
 from medtransfer.errors import TableError
 from medtransfer.evaluation.comparison.attributes.attribute_table import join_attributes
 from medtransfer.study.config import Study
-from medtransfer.study.template import draft_study
+from medtransfer.study.template import draft_study, init_study
 from medtransfer.study.yaml_file import read_study
 from medtransfer.tables.guessed_targets import other_spellings
 from medtransfer.tables.manifest import read_manifest
+from medtransfer.tables.values.value_map import read_value_map
 
 AWKWARD = (
     "yes",
@@ -130,6 +132,23 @@ def test_constant_and_wild_columns_are_no_attributes(tmp_path: Path) -> None:
 def test_a_column_of_one_label_is_no_target(tmp_path: Path) -> None:
     with pytest.raises(TableError, match=r'No column of "m.csv" looks like a target.*Columns: y'):
         draft_study(manifest(tmp_path, y=["1", "1"]))
+
+
+def test_a_column_of_1_and_empty_is_named_with_the_option_that_makes_it_a_target(
+    tmp_path: Path,
+) -> None:
+    path = manifest(tmp_path, mass=["1", "", "1", ""])
+    said = "'mass' holds 1 and no 0, and is no target.* add --values mass=empty:0"
+    with pytest.raises(TableError, match=said):
+        init_study(path)
+    written = init_study(path, values=read_value_map(["mass=empty:0"]))
+    study = read_study(written.path)
+    assert list(study.data.targets) == ["mass"]
+    assert study.data.values == {"mass": {"": "0"}}
+    assert "values: {mass: {empty: '0'}}" in written.path.read_text()
+    both = manifest(tmp_path, mass=["1", "", "1", ""], y=["1", "0", "1", "0"])
+    notes = init_study(both, tmp_path / "both.yaml").notes
+    assert any(re.search(said, note) for note in notes)
 
 
 def test_the_largest_cohort_is_proposed_for_training_and_the_rest_are_shifted(

@@ -291,8 +291,9 @@ class DataConfig(Settings):
     numbers are reported of these units too. `max`: the highest logit of the cases; `mean`: the mean
     of their probabilities. A unit is positive if one of its cases is."""
     values: dict[Name, dict[str, str]] = scoring({})
-    """Values to read in place of others, by column: `sex: {w: F, m: M}`; `empty` for no value. A
-    changed label is in the run id, as the manifest's content is."""
+    """Values to read in place of others, by column: `sex: {w: F, m: M}`; `empty` for no value, on
+    either side: `mass: {empty: 0}`. A changed label is in the run id, as the manifest's content
+    is."""
     image: ImageConfig = identity(ImageConfig())
     """Size and augmentation."""
     split: SplitConfig = identity(SplitConfig())

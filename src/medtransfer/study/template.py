@@ -19,6 +19,7 @@ from medtransfer.tables.guessed_targets import (
     guessed_targets,
     label_counts,
     names_class,
+    negatives_notes,
     read_classes,
     read_for_study,
     spelled_target,
@@ -88,7 +89,8 @@ def init_study(
     text = draft.text(name_of(manifest) or "study", path.parent)
     write_text(path, text)
     frame = draft.manifest.frame
-    notes = (*patient_notes(frame, free_columns(frame)), *draft.found())
+    people = patient_notes(frame, free_columns(frame))
+    notes = (*people, *negatives_notes(frame), *draft.found())
     return WrittenStudy(path, notes, text.count("DECIDE"), draft.coverage)
 
 
@@ -177,7 +179,8 @@ def _spelled_hint(frame: pl.DataFrame) -> str:
     """The options that would make targets of columns with labels in words."""
     names = [name for name in free_columns(frame) if not is_personal_header(name)]
     options = [values_option(frame, name) for name in names if spelled_target(frame, name)]
-    return f" What looks like labels is read with: {' '.join(options)}" if options else ""
+    spelled = f" What looks like labels is read with: {' '.join(options)}" if options else ""
+    return " ".join([spelled, *negatives_notes(frame)])
 
 
 def _learnable(

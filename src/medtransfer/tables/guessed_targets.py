@@ -18,7 +18,7 @@ from medtransfer.tables.values.personal_columns import (
 )
 from medtransfer.tables.values.reading import Roles, read_cells
 from medtransfer.tables.values.sex import names_sex
-from medtransfer.tables.values.value_map import ValueMap
+from medtransfer.tables.values.value_map import EMPTY, OPTION, ValueMap
 
 COUNTS = {
     "target": pl.String,
@@ -103,6 +103,25 @@ def is_target(frame: pl.DataFrame, name: str) -> bool:
     """True for a column that holds 1 and 0, and nothing but 1, 0, -1 and empty cells."""
     values = frame.select(label_text(name))[name].drop_nulls().unique().to_list()
     return set(values) <= {"1", "0", "-1"} and {"1", "0"} <= set(values)
+
+
+def without_negatives(frame: pl.DataFrame) -> list[str]:
+    """Columns that would be targets if they held a 0: where 1 and empty cells may be all there is.
+
+    Names that look like personal data, and columns without an empty cell, are left out.
+    """
+    names = [name for name in free_columns(frame) if not is_personal_header(name)]
+    values = {name: set(frame.select(label_text(name))[name].unique()) for name in names}
+    return [name for name in names if {"1", None} <= values[name] <= {"1", "-1", None}]
+
+
+def negatives_notes(frame: pl.DataFrame) -> list[str]:
+    """A note for each column that is no target for want of a 0, with the option to use."""
+    return [
+        f"'{printable(name, 80)}' holds 1 and no 0, and is no target. If the finding is absent "
+        f"where its cell is empty, add {OPTION} {quote(f'{printable(name, 80)}={EMPTY}:0')}"
+        for name in without_negatives(frame)
+    ]
 
 
 def names_class(name: str) -> bool:
@@ -203,7 +222,7 @@ def read_for_study(manifest: Manifest, values: ValueMap | None = None) -> Manife
 
 def other_spellings(manifest: Manifest) -> list[str]:
     """Columns that would be targets if they were written as 1, 0 and -1; a sentence each."""
-    notes: list[str] = []
+    notes = negatives_notes(manifest.frame)
     for name in free_columns(manifest.frame):
         if marks := spelled_target(manifest.frame, name):
             words = {word.lower(): mark for word, mark in marks.items()}

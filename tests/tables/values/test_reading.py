@@ -200,6 +200,15 @@ def test_mapped_values_are_read_no_further(tmp_path: Path) -> None:
     assert "'sex': '9' in 2 rows left empty." in read.notes
 
 
+def test_cells_without_anything_can_be_mapped(tmp_path: Path) -> None:
+    path = manifest(tmp_path, mass=["1", "", " ", "-1"])
+    read = read_manifest(path, values=read_value_map(["mass=empty:0,-1:empty"]), targets=["mass"])
+    assert read.frame["mass"].to_list() == ["1", "0", "0", None]
+    assert "'mass': 'empty' in 2 rows written as '0'." in read.notes
+    whole = read_manifest(manifest(tmp_path, mass=["1", "0"]), values={"mass": {"": "0"}})
+    assert "'mass': no row holds 'empty', which --values names." in whole.notes
+
+
 def test_a_target_called_sex_stays_as_it_stands(tmp_path: Path) -> None:
     path = manifest(tmp_path, sex=["m", "w", "m"])
     read = read_manifest(path, class_column="sex", targets=["m", "w"])

@@ -11,7 +11,7 @@ from medtransfer.data.images.scan import absence_text, absent_files
 from medtransfer.data.sources.import_source import WrittenManifest, write_manifest
 from medtransfer.data.sources.source import PATH
 from medtransfer.errors import TableError, fault_list, listed, plural
-from medtransfer.tables.guessed_targets import guessed_targets, label_counts
+from medtransfer.tables.guessed_targets import guessed_targets, label_counts, negatives_notes
 from medtransfer.tables.manifest import (
     Manifest,
     free_columns,
@@ -131,6 +131,7 @@ def combine(
     targets, class_column = guessed_targets(whole)
     classes = whole.select(label_text(class_column)).to_series() if class_column else None
     names = targets if classes is None else classes.drop_nulls().unique().sort().to_list()
+    notes += negatives_notes(whole)
     coverage = label_counts(whole, names, class_column)
     return Combined(whole.sort("image_id"), folder, (*cell_notes, *notes), coverage)
 

@@ -30,7 +30,7 @@ from medtransfer.study.drafting.rules import (
 from medtransfer.tables.manifest import Manifest, free_columns, label_text
 from medtransfer.tables.values.ages import with_age_groups
 from medtransfer.tables.values.personal_columns import listed_columns, personal_reason
-from medtransfer.tables.values.value_map import ValueMap
+from medtransfer.tables.values.value_map import EMPTY, ValueMap
 
 MIN_LABELLED = 10
 """Positive, and negative, cases that a target needs to be asked for without a word of the user."""
@@ -224,7 +224,10 @@ class Draft:
     def _values_line(self) -> str:
         if not self.values:
             return ""
-        values = {column: dict(pairs) for column, pairs in self.values.items()}
+        values = {
+            column: {old or EMPTY: new or EMPTY for old, new in pairs.items()}
+            for column, pairs in self.values.items()
+        }
         return f"  values: {_flow(values)}\n"
 
     def _targets_text(self, *, uncertain: bool) -> str:

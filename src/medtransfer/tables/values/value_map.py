@@ -10,7 +10,7 @@ from medtransfer.errors import ConfigError, TableError, fault_list, printable, s
 from medtransfer.tables.values.missing_words import counted, value_counts
 
 ValueMap = Mapping[str, Mapping[str, str]]
-"""Column → its value → the value to write; an empty text for none."""
+"""Column → its value → the value to write; an empty text for none, on either side."""
 EMPTY = "empty"
 OPTION = "--values"
 FORM = f"{OPTION} COLUMN=FROM:TO,FROM:TO"
@@ -20,7 +20,8 @@ IN_STUDY = f"A study file has `values: {{COLUMN: {{FROM: TO}}}}` below `data:` f
 def read_value_map(texts: Sequence[str]) -> dict[str, dict[str, str]]:
     """Values by column, from one ``column=from:to,from:to`` for each column.
 
-    A `from` or `to` with a comma stands in double quotes; ``empty`` or nothing leaves cells empty.
+    A `from` or `to` with a comma stands in double quotes. ``empty`` as `from` is a cell without
+    anything; as `to`, like nothing, it leaves cells empty.
 
     Raises:
         ConfigError: A text is not of that form, or a column or value is given twice; all faults.
@@ -37,8 +38,9 @@ def read_value_map(texts: Sequence[str]) -> dict[str, dict[str, str]]:
             faults.append(f"column '{printable(column)}' is given twice")
         values.setdefault(column, {})
         for pair in pairs:
-            old, colon, new = (part.strip() for part in pair.rpartition(":"))
-            if not (colon and old):
+            word, colon, new = (part.strip() for part in pair.rpartition(":"))
+            old = "" if word == EMPTY else word
+            if not (colon and word):
                 faults.append(f"'{printable(pair)}' of '{printable(column)}' is not FROM:TO")
             elif old in values[column]:
                 faults.append(f"'{printable(old)}' of '{printable(column)}' is given twice")
@@ -80,6 +82,7 @@ def map_values(frame: pl.DataFrame, values: ValueMap) -> tuple[pl.DataFrame, lis
         if name not in frame.columns:
             continue
         text = cell_text(frame[name])
+        text = text.fill_null("") if "" in pairs else text
         mapped = text.replace_strict(dict(pairs), default=text, return_dtype=pl.String)
         counts = value_counts(text.filter(text.is_in(list(pairs))))
         frame = frame.with_columns(mapped.set(mapped == "", None).alias(name))
@@ -116,7 +119,7 @@ def _notes(name: str, pairs: Mapping[str, str], counts: Mapping[str, int]) -> li
     by_new: dict[str, dict[str, int]] = {}
     for old, new in pairs.items():
         if old in counts:
-            by_new.setdefault(new, {})[old] = counts[old]
+            by_new.setdefault(new, {})[old or EMPTY] = counts[old]
     notes = [
         f"'{shown}': {counted(olds, [*olds])} "
         + (f"written as '{printable(new)}'." if new else "left empty.")
@@ -124,6 +127,6 @@ def _notes(name: str, pairs: Mapping[str, str], counts: Mapping[str, int]) -> li
     ]
     absent = [old for old in pairs if old not in counts]
     if absent:
-        text = ", ".join(f"'{printable(old)}'" for old in absent)
+        text = ", ".join(f"'{printable(old or EMPTY)}'" for old in absent)
         notes.append(f"'{shown}': no row holds {text}, which --values names.")
     return notes
