@@ -127,8 +127,8 @@ def test_class_names_are_a_closed_list(tmp_path: Path) -> None:
         targets=["nevus", "melanoma"],
     )
     assert (
-        "'diagnosis' holds 'naevus' in 1 row, first in row 3 (allowed: nevus, melanoma, empty)"
-        in text
+        "'diagnosis' holds 'naevus' in 1 row, first in row 3 (allowed: nevus, melanoma, empty); "
+        "name it among the targets, or empty its cells with --values diagnosis=CLASS:empty" in text
     )
 
 

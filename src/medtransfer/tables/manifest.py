@@ -43,6 +43,7 @@ from medtransfer.tables.values.spellings import unicode_faults
 from medtransfer.tables.values.value_map import (
     ValueMap,
     absent_columns,
+    class_advice,
     map_values,
     words_advice,
 )
@@ -324,7 +325,9 @@ def is_fraction(name: str) -> pl.Expr:
 def _class_faults(frame: pl.DataFrame, name: str, classes: Sequence[str]) -> list[str]:
     if frame.schema[name] == pl.String():  # missing words have a fault of their own
         frame = without_words(frame, name, missing_words(frame[name]))
-    return _other_cells(frame, name, classes, [*classes, "empty"])
+    faults = _other_cells(frame, name, classes, [*classes, "empty"])
+    advice = f"name it among the targets, or empty its cells with {class_advice(name)}"
+    return [f"{fault}; {advice}" for fault in faults]
 
 
 def _other_cells(

@@ -95,6 +95,11 @@ def words_advice(column: str) -> str:
     return f"say what words mean with {OPTION} {printable(column, 80)}=WORD:1,WORD:0"
 
 
+def class_advice(column: str) -> str:
+    """The option that leaves the cells of a class empty."""
+    return f"{OPTION} {printable(column, 80)}=CLASS:{EMPTY}"
+
+
 def absent_columns(frame: pl.DataFrame, values: ValueMap) -> list[str]:
     """Columns of ``--values`` that a table lacks, a fault each."""
     return [
