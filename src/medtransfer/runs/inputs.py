@@ -51,8 +51,8 @@ class PlannedInputs:
     data: str
     weights: str | None
 
-    def require_weights(self, rung: str, digest: str | None) -> None:
-        """Compare the weights that were loaded with the plan.
+    def require_weights(self, rung: str, digest: str | None, what: str = "weights") -> None:
+        """Compare the weights, or the features, that were loaded with the plan.
 
         Raises:
             WeightsError: They are others.
@@ -60,7 +60,7 @@ class PlannedInputs:
         if digest != self.weights:
             planned, loaded = (value and f"{value[:12]}…" for value in (self.weights, digest))
             raise WeightsError(
-                f"The weights of rung '{rung}' changed while the study ran: SHA-256 {loaded}, "
+                f"The {what} of rung '{rung}' changed while the study ran: SHA-256 {loaded}, "
                 f"planned {planned}. Nothing was trained on them. Run the same command again."
             )
 

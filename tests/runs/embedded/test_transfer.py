@@ -10,6 +10,7 @@ from tests.in_process import run_here
 
 from medtransfer.errors import ConfigError, StudyError, TableError, WeightsError
 from medtransfer.runs.embedded.make import write_features
+from medtransfer.runs.events import Event, RunEnded
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.study.check import check_study
 from medtransfer.study.config import Study
@@ -171,6 +172,20 @@ def test_a_case_without_features_stops_the_study(tables: Path, tmp_path: Path) -
     one = study(tables, {"rung": "embeddings/e", "features": tmp_path / "f.parquet"})
     with pytest.raises(TableError, match="lack 1 case, row 161 of the manifest"):
         read_data(one, tmp_path / "facts")
+
+
+@pytest.mark.slow
+def test_features_that_change_between_two_runs_are_named(tables: Path, tmp_path: Path) -> None:
+    place = tmp_path / "f.parquet"
+    place.write_bytes((tables / "f.parquet").read_bytes())
+    one = study(tables, {"rung": "embeddings/e", "features": place}, seeds=[0, 1])
+
+    def swap(event: Event) -> None:
+        if isinstance(event, RunEnded):
+            pl.read_parquet(tables / "f.parquet").reverse().write_parquet(place)
+
+    with pytest.raises(WeightsError, match="features of rung 'embeddings/e' changed while the"):
+        run_here(one, tmp_path / "s", swap)
 
 
 @pytest.mark.slow

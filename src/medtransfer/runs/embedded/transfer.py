@@ -58,7 +58,7 @@ def transfer_features(
 
     digest = embeddings_digest(run.model)
     if planned is not None:
-        planned.require_weights(run.model.rung, digest)
+        planned.require_weights(run.model.rung, digest, "features")
     features = read_case_features(run.model, cases)
     split = partition_cases(cases, frame, run)
     split = split.without_test() if tune_only else split
