@@ -29,6 +29,10 @@ from medtransfer.report.text import Cells, interval_text, metric_title
 QUESTION = "Uncertainty: can its probabilities be trusted?"
 SERIES = {"none": "uncalibrated", "temperature": "after temperature scaling"}
 """Series of a reliability curve to its title."""
+FLEXIBLE = "flexible calibration curve"
+_BIN_ENDS = {"y": "bin", "low": "bin_low", "high": "bin_high"}
+"""Columns of a bin's point to those of a dot that belongs to no line."""
+BANDS = "Bands: pointwise 95% intervals over patients."
 ERRORS = (
     "ece",
     "ece_scaled",
@@ -114,35 +118,67 @@ def _calibration(data: ReportData) -> list[Component]:
 
 
 def _reliability(data: ReportData, rung: str) -> Component | None:
-    """Reliability diagrams before and after temperature scaling, a line per cohort."""
-    points = data.curve("reliability", [rung])
-    if points.is_empty():
+    """Bins and flexible curves before and after temperature scaling, a colour per cohort."""
+    bins = data.curve("reliability", [rung])
+    if bins.is_empty():
         return None
-    points = points.filter(pl.col("series").is_in(list(SERIES)))
+    bins = bins.filter(pl.col("series").is_in(list(SERIES)))
+    smooth = data.curve("calibration", [rung])
     values = [
         {**row, "panel": SERIES[row["series"]]}
-        for row in points.select(*POINT_COLUMNS, "series", "count").to_dicts()
+        for row in bins.select(*POINT_COLUMNS, "series", "count").to_dicts()
     ]
     if not values:
         return None
-    panels = [title for name, title in SERIES.items() if name in set(points["series"])]
+    has_curve = not smooth.is_empty()
+    if has_curve:
+        values = [{_BIN_ENDS.get(name, name): cell for name, cell in row.items()} for row in values]
+        values += [
+            {**row, "panel": SERIES[row["series"]], "dash": FLEXIBLE}
+            for row in smooth.select(*POINT_COLUMNS, "series").to_dicts()
+        ]
     spec = figures.curves(
         values,
         Axis("predicted probability"),
         Axis("observed frequency"),
         cohorts=data.cohorts,
-        panels=panels,
+        panels=[title for name, title in SERIES.items() if name in set(bins["series"])],
+        dashes=[FLEXIBLE] if has_curve else [],
+        dash_title="line",
         diagonal=(0.0, 1.0),
-        points=True,
+        points=not has_curve,
         square=True,
     )
     caption = (
         "Dashed line: perfect calibration; of cases with a predicted probability of 70%, 70% are "
-        "positive (with several classes: correctly classified). Dot size: number of cases. Bands: "
-        "pointwise 95% intervals over patients."
+        "positive (with several classes: correctly classified). Dots: bins of equal width, larger "
+        "with more cases. "
     )
+    caption += _curve_sentences(data, rung) if has_curve else BANDS
     name = f"reliability-{data.rungs.index(rung)}"
     return figure(name, spec, caption if rung == data.best else "", f"Reliability, {rung}")
+
+
+def _curve_sentences(data: ReportData, rung: str) -> str:
+    """Sentences on the flexible curves: meaning, their index, and cohorts without one."""
+    index = "whose mean distance from the dashed line, uncalibrated, is the ICI in the table"
+    if data.task == "single-label":
+        index = "of the most probable class (the ICI in the table is of each class)"
+    elif len(data.targets) > 1:
+        index = "of all targets together (the ICI in the table is the mean over targets)"
+    sentences = (
+        f"Solid line: flexible calibration curve, a local regression of the outcomes, {index}; it "
+        f"is drawn over the range of the predicted probabilities. {BANDS[:-1]}; bars: the same for "
+        "the dots."
+    )
+    points = data.curve("calibration", [rung]).group_by("cohort", "series").len()
+    drawn = set(points.filter(pl.col("len") > 1)["cohort"])
+    for cohort in data.curve("reliability", [rung])["cohort"].unique(maintain_order=True):
+        if cohort not in drawn:
+            row = data.result_row(rung, cohort, "ici")
+            reason = (row["reason"] if row else None) or "its probabilities differ by less than 1%"
+            sentences += f" No curve for {cohort}: {reason}."
+    return sentences
 
 
 def _calibrators(data: ReportData) -> list[Component]:
