@@ -1,6 +1,8 @@
 """Figures of the section on uncertainty."""
 
+import re
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import polars as pl
@@ -69,3 +71,20 @@ def test_a_hospital_without_a_curve_is_named_with_its_reason(evaluated: Path) ->
     caption = drawn(evaluated, "reliability", "calibration", without=AWAY).caption
     assert f"No curve for {AWAY}: its probabilities differ by less than 1%." in caption
     assert f"No curve for {HOME}" not in caption
+
+
+def test_the_share_left_to_people_stands_below_the_share_answered(evaluated: Path) -> None:
+    figure = drawn(evaluated, "risk_coverage")
+    assert "left to people (lower numbers)" in figure.svg
+    texts = [text for text in re.sub("<[^>]*>", "\n", figure.svg).split("\n") if text]
+    pairs = list(pairwise(texts))
+    assert pairs.count(("80%", "20%")) == pairs.count(("20%", "80%")) == 2  # in both panels
+    data = load_evaluation_data(evaluated)
+    for cohort in (HOME, AWAY):
+        every, sure = (
+            data.result_row(SMALL, cohort, name) for name in ("accuracy", "accuracy_at_coverage80")
+        )
+        assert every is not None
+        assert sure is not None
+        words = f"{1 - sure['value']:.0%} of the rest at {cohort} ({1 - every['value']:.0%} of all"
+        assert words in figure.caption

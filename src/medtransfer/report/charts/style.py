@@ -62,7 +62,7 @@ def axis_labels(axis: Axis) -> alt.Axis:
     marks = list(axis.marks) if axis.marks else alt.Undefined
     if axis.rest:
         both = "[format(datum.value, '~%'), format(1 - datum.value, '~%')]"
-        return alt.Axis(labelExpr=both, labelLineHeight=16, values=marks)
+        return alt.Axis(labelExpr=both, labelLineHeight=16, titleLineHeight=16, values=marks)
     return alt.Axis(format="~%" if axis.percent else alt.Undefined, values=marks)
 
 

@@ -24,7 +24,7 @@ from medtransfer.report.figures import Axis, figure
 from medtransfer.report.questions.decisions import decision_curves
 from medtransfer.report.questions.metric_tables import detailed_rungs, metric_table
 from medtransfer.report.questions.prediction_sets import coverage_sentence, prediction_sets
-from medtransfer.report.text import Cells, interval_text, metric_title
+from medtransfer.report.text import Cells, interval_text, joined, metric_title
 
 QUESTION = "Uncertainty: can its probabilities be trusted?"
 SERIES = {"none": "uncalibrated", "temperature": "after temperature scaling"}
@@ -50,6 +50,8 @@ SELECTIVE = (
     "auroc_oracle10",
     "calibration_auroc",
 )
+READ_BY_PEOPLE = 0.2
+"""Share of the cases left to people in the caption's example."""
 MAX_COHORTS = 2
 """Shifted cohorts that the answer names."""
 DRAWN = ("vim", "mahalanobis", "knn", "energy", "max_probability", "max_logit")
@@ -206,20 +208,41 @@ def _selective(data: ReportData) -> list[Component]:
         highest = max(float(row["high"] or row["y"]) for row in values if row["x"] >= 0.1)
         spec = figures.curves(
             values,
-            Axis("coverage: fraction of cases answered", percent=True),
-            Axis("risk: fraction of them wrong", (0.0, min(1.0, highest * 1.1)), percent=True),
+            Axis("answered by the network", percent=True, rest="left to people"),
+            Axis("wrong, of those answered", (0.0, min(1.0, highest * 1.1)), percent=True),
             cohorts=data.cohorts,
             panels=[cohort for cohort in data.cohorts if cohort in set(points["cohort"])],
             dashes=data.shown_rungs,
         )
         caption = (
-            "From right to left, more of the least certain cases are deferred to a person. A curve "
-            "that falls in this direction shows that the confidence is informative."
+            "Risk over coverage. From right to left, more of the cases that the network is least "
+            "certain of are left to people; the height is the share of wrong answers among the "
+            "rest. A curve that falls in this direction shows that the confidence is informative. "
         )
-        parts.append(figure("risk-coverage", spec, caption))
+        caption += _with_people(data.best, points)
+        parts.append(figure("risk-coverage", spec, caption.rstrip()))
     caption = "Risk and coverage. Lower is better for AURC and AUGRC, higher for all others."
     parts.append(metric_table(data, SELECTIVE, caption))
     return parts
+
+
+def _with_people(rung: str, points: pl.DataFrame) -> str:
+    """Sentence on the errors of a rung if people read some of the cases."""
+    of_rung = points.filter(pl.col("rung") == rung)
+    numbers: list[str] = []
+    for cohort in of_rung["cohort"].unique(maintain_order=True):
+        at = of_rung.filter(pl.col("cohort") == cohort).sort("x")
+        rest = at.filter((pl.col("x") - (1 - READ_BY_PEOPLE)).abs() < 1e-9)["y"].to_list()
+        every = at.filter(pl.col("x") == 1)["y"].to_list()
+        if rest and every:
+            numbers.append(f"{rest[0]:.0%} of the rest at {cohort} ({every[0]:.0%} of all cases)")
+    if not numbers:
+        return ""
+    share = f"{READ_BY_PEOPLE:.0%}"
+    return (
+        f"If people read the {share} of cases that it is least certain of, {rung} is wrong in "
+        f"{joined(numbers)}."
+    )
 
 
 def _ood(data: ReportData) -> list[Component]:
