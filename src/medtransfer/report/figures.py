@@ -16,6 +16,7 @@ from medtransfer.report.charts.style import (
     GAP,
     INK,
     LETTER,
+    ROWS,
     Axis,
     DataPoints,
     Layers,
@@ -37,8 +38,8 @@ from medtransfer.report.text import short_names
 
 MIN_AUROC = 0.5
 """Start of an AUROC axis, unless an interval reaches below it."""
-ROWS, TREND = "rows", "trend"
-"""Names of a chart's data sets."""
+TREND = "trend"
+"""Data set of fitted lines."""
 MAX_LABEL = 48
 """Letters of a row's label."""
 LINE_DASHES = ([1, 0], [5, 3], [2, 2], [8, 3, 2, 3])
@@ -71,7 +72,7 @@ def intervals(
     line: float | None = None,
     dodge: bool = True,
 ) -> Spec:
-    """DataPoints as dots with their intervals as bars.
+    """Values as dots with their intervals as bars.
 
     Args:
         values: Each with `row`, `cohort`, `value`, `low`, `high`, and `panel` if there are any;

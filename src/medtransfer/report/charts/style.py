@@ -18,6 +18,8 @@ Layers = list[Any]  # the chart library's charts and encodings have no common pu
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D46", "#7F7F7F")
 """Okabe and Ito 2008, colour-blind safe, then brown and grey; the first is the training cohort."""
 INK = "currentColor"
+ROWS = "rows"
+"""Data set of the points of a chart."""
 CHART_WIDTH = 900
 """Width of a whole chart with its labels; a letter of a label takes `LETTER`."""
 LETTER = 6.6
