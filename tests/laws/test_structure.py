@@ -119,7 +119,7 @@ DOORS = {
     "timm": {"models/backbones.py", "models/fast_layers.py"},
     "torchvision": {"data/augment.py"},
     "ray": {"engines/ray/broker.py"},
-    "altair": {"report/figures.py"},
+    "altair": {"report/figures.py", "report/charts/"},
     "vl_convert": {"report/drawing.py", "report/figures.py"},
     "typer": {"cli/"},
     "rich": {"cli/"},

@@ -7,7 +7,7 @@ from scipy.special import expit
 from statsmodels.nonparametric.smoothers_lowess import lowess
 from tests.metrics.drawn_cases import bound, value
 
-from medtransfer.metrics.calibration_curves import KNOTS
+from medtransfer.metrics.calibration_curves import KNOTS, local_curve
 from medtransfer.metrics.cases import TargetCases
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.statistics.bootstrap import draw_replicates, squared_interval
@@ -51,6 +51,36 @@ def test_many_cases_have_nearly_the_indices_of_statsmodels(level: float, slope: 
     found, expected = [value(name, cases) for name in NAMES], indices(distances(cases))
     assert found[0] == pytest.approx(expected[0], abs=2e-4)
     assert found[1:] == pytest.approx(expected[1:], abs=2e-3)
+
+
+def drawn_curve(cases: TargetCases, grid: Floats) -> Floats:
+    """The curve of the cases, each of a patient of their own. [G]"""
+    (curve,) = local_curve(
+        cases.targets.astype(np.float64),
+        cases.probabilities,
+        patient=np.arange(len(cases), dtype=np.int32),
+        counts=np.ones((len(cases), 1)),
+        grid=grid,
+    )
+    return curve
+
+
+def test_the_drawn_curve_is_that_of_statsmodels_and_has_the_distance_of_the_index() -> None:
+    cases = drawn(96, -1.0, 0.6)
+    p = cases.probabilities
+    curve = drawn_curve(cases, np.sort(p))[np.argsort(np.argsort(p))]
+    expected = lowess(cases.targets, p, frac=2 / 3, it=0, delta=0.0, return_sorted=False)
+    assert curve == pytest.approx(np.clip(expected, 0, 1), abs=1e-12)
+    assert np.abs(curve - p).mean() == pytest.approx(value("ici", cases), abs=1e-12)
+
+
+def test_no_curve_is_drawn_beyond_the_probabilities() -> None:
+    cases = drawn(40, -1.0, 0.6)
+    grid = np.linspace(0, 1, 101)
+    inside = (grid >= cases.probabilities.min()) & (grid <= cases.probabilities.max())
+    assert np.isfinite(drawn_curve(cases, grid)).tolist() == inside.tolist()
+    nobody = TargetCases(np.zeros(0, dtype=np.int64), np.zeros(0), np.zeros(0))
+    assert np.isnan(drawn_curve(nobody, grid)).all()
 
 
 def test_one_probability_for_all_is_compared_with_the_prevalence() -> None:

@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from medtransfer.report.figures import PALETTE
+from medtransfer.report.charts.style import PALETTE
 from medtransfer.tables.predictions import check_predictions
 
 ROOT = Path(__file__).resolve().parents[2]

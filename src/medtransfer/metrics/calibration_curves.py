@@ -1,6 +1,7 @@
 """Calibration curves: a logistic one (slope and intercept), a local and a kernel-smoothed one."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -8,7 +9,7 @@ from scipy.special import expit
 
 from medtransfer.metrics.cases import TargetCases
 from medtransfer.metrics.kernels.calibration import logistic_fits
-from medtransfer.metrics.kernels.lowess import lowess_errors
+from medtransfer.metrics.kernels.lowess import lowess_errors, lowess_fits
 from medtransfer.metrics.kernels.sums import Counts, Flags, Floats, Int32Array, binned_sums
 from medtransfer.metrics.metric import Metric
 from medtransfer.metrics.weighted import Scan, Weighted, WeightedTerm, of_rows, ratio, share_of
@@ -100,31 +101,82 @@ to 598 cases the mean distance was within 0.0003 of a fit at every case, its med
 quantile within 0.006."""
 
 
+@dataclass(frozen=True)
+class _AtKnots:
+    """Cases at the probabilities at which a local calibration curve is fitted.
+
+    These are all distinct probabilities, or `KNOTS` of them, evenly spaced in rank; other cases are
+    shared between their two neighbours.
+
+    Attributes:
+        knots: Rising probabilities. [G]
+        number: Knot below and knot above each case. [2n]
+        values: Weight of the case there, and of its outcome. [2n, 2]
+    """
+
+    knots: Floats
+    number: Int32Array
+    values: Floats
+
+    @classmethod
+    def of(cls, outcomes: Floats, probabilities: Floats) -> "_AtKnots":
+        knots = _knots(np.unique(probabilities))
+        place = np.interp(probabilities, knots, np.arange(len(knots))) if len(knots) else outcomes
+        lower = np.floor(place).astype(np.int32)
+        share = place - lower
+        upper = np.minimum(lower + 1, max(len(knots) - 1, 0))
+        number = np.concatenate([lower, upper]).astype(np.int32)
+        weight = np.concatenate([1 - share, share])
+        values = np.stack([weight, weight * np.concatenate([outcomes, outcomes])], axis=1)
+        return cls(knots, number, values)
+
+    def sums(self, patient: Int32Array, counts: Counts) -> Floats:
+        """Weight and weight of the positives at each knot. -> [2, G, W]"""
+        both = np.concatenate([patient, patient])
+        return binned_sums(both, self.number, self.values, len(self.knots), counts)
+
+
 def local_calibration(outcomes: Floats, probabilities: Floats) -> Scan:
     """Distances of a local calibration curve from the diagonal; rows as `lowess_errors` gives them.
-
-    The curve is fitted at every distinct probability, or at `KNOTS` of them, evenly spaced in
-    rank; other cases are shared between their two neighbours.
 
     Args:
         outcomes: 0 or 1. [n]
         probabilities: [n]
     """
-    knots = _knots(np.unique(probabilities))
-    place = np.interp(probabilities, knots, np.arange(len(knots))) if len(knots) else outcomes
-    lower = np.floor(place).astype(np.int32)
-    share = place - lower
-    upper = np.minimum(lower + 1, max(len(knots) - 1, 0))
-    number = np.concatenate([lower, upper]).astype(np.int32)
-    weight = np.concatenate([1 - share, share])
-    values = np.stack([weight, weight * np.concatenate([outcomes, outcomes])], axis=1)
+    at_knots = _AtKnots.of(outcomes, probabilities)
 
     def run(patient: Int32Array, counts: Counts) -> Floats:
-        both = np.concatenate([patient, patient])
-        mass, positive = binned_sums(both, number, values, len(knots), counts)
-        return lowess_errors(knots, mass, positive, SPAN)
+        mass, positive = at_knots.sums(patient, counts)
+        return lowess_errors(at_knots.knots, mass, positive, SPAN)
 
     return Scan(run)
+
+
+def local_curve(
+    outcomes: Floats, probabilities: Floats, *, patient: Int32Array, counts: Counts, grid: Floats
+) -> Floats:
+    """Local calibration curve, whose distances from the diagonal `local_calibration` has. -> [W, G]
+
+    NaN outside the range of a replicate's probabilities.
+
+    Args:
+        outcomes: 0 or 1. [n]
+        probabilities: [n]
+        patient: Of each case. [n]
+        counts: Of patients. [P, W]
+        grid: Rising probabilities that the curve is read at. [G]
+    """
+    at_knots = _AtKnots.of(outcomes, probabilities)
+    mass, positive = at_knots.sums(patient, counts)
+    curves = np.full((counts.shape[1], len(grid)), np.nan)
+    for curve, fits in zip(
+        curves, lowess_fits(at_knots.knots, mass, positive, SPAN).T, strict=True
+    ):
+        fitted = np.isfinite(fits)
+        if fitted.any():
+            knots = at_knots.knots[fitted]
+            curve[:] = np.interp(grid, knots, fits[fitted], left=np.nan, right=np.nan)
+    return curves
 
 
 def _knots(distinct: Floats) -> Floats:

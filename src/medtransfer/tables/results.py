@@ -278,7 +278,15 @@ def read_comparisons(path: Path | str) -> pl.DataFrame:
 
 
 Curve = Literal[
-    "roc", "pr", "reliability", "decision", "risk_coverage", "ood", "learning", "retrain"
+    "roc",
+    "pr",
+    "reliability",
+    "calibration",
+    "decision",
+    "risk_coverage",
+    "ood",
+    "learning",
+    "retrain",
 ]
 CURVES: tuple[Curve, ...] = get_args(Curve)
 

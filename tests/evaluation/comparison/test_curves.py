@@ -30,6 +30,7 @@ from medtransfer.evaluation.comparison.ladder import LadderTables, compare_runs
 from medtransfer.evaluation.scoring.score import measure_run, score
 from medtransfer.metrics.decisions import risk_name
 from medtransfer.metrics.kernels.sums import Floats
+from medtransfer.tables.results import CURVES
 
 SITES = {"a": Site({"tune": 60, "test": 150}), "b": Site({"test": 60}, separation=1.0)}
 TABLE = binary_table(SITES)
@@ -107,6 +108,28 @@ def test_reliability_is_that_of_the_bins_of_the_calibration_error() -> None:
     assert ("reliability", "a", "x", "temperature") in lines
 
 
+def test_the_flexible_curve_lies_as_far_from_the_diagonal_as_the_index_says() -> None:
+    lines = run_lines(measured(TABLE))
+    _, logits = arrays_of(scored_rows(TABLE))
+    line, probabilities = lines["calibration", "a", "x", "none"], expit(logits)
+    drawn = np.isfinite(line.y[0])
+    distances = np.abs(np.interp(probabilities, line.x[drawn], line.y[0][drawn]) - probabilities)
+    ici = one_row(score(TABLE, no_attributes(TABLE), "binary", QUICK), "ici", cohort="a")["value"]
+    assert distances.mean() == pytest.approx(ici, abs=2e-3)
+    assert ("calibration", "a", "x", "temperature") in lines
+    points = ladder(run("one", TABLE)).curves["calibration"].filter(cohort="a", series="none")
+    assert points["x"].to_numpy() == pytest.approx(line.x[drawn])
+    inside = points.filter(pl.col("x").is_between(0.2, 0.8))
+    assert (inside["low"] < inside["y"]).all()
+    assert (inside["y"] < inside["high"]).all()
+
+
+def test_equal_probabilities_have_a_bin_and_no_flexible_curve() -> None:
+    curves = ladder(run("one", TABLE.with_columns(logit_x=pl.lit(0.3)))).curves
+    assert len(curves["reliability"].filter(cohort="a", series="none")) == 1
+    assert curves["calibration"].is_empty()
+
+
 def test_without_tuning_cases_there_is_no_calibrated_curve() -> None:
     table = binary_table({"a": Site({"test": 80})})
     series = {where[3] for where in run_lines(measured(table)) if where[0] == "reliability"}
@@ -174,6 +197,7 @@ def test_classes_share_one_reliability_and_one_risk_curve() -> None:
         ("pr", "macro"),
         ("risk_coverage", "case"),
         ("reliability", "case"),
+        ("calibration", "case"),
         ("ood", "case"),
     } | {("decision", target) for target in (*CLASSES, "macro")}
 
@@ -195,8 +219,7 @@ def test_a_cohort_without_a_label_has_no_points() -> None:
     table = TABLE.with_columns(target_x=pl.when(none).then(None).otherwise("target_x"))
     curves = ladder(run("one", table)).curves
     assert {kind: set(frame["cohort"]) for kind, frame in curves.items() if len(frame)} == {
-        kind: {"a"}
-        for kind in ("roc", "pr", "reliability", "decision", "risk_coverage", "learning")
+        kind: {"a"} for kind in CURVES if kind not in ("ood", "retrain")
     } | {"ood": {"a", "b"}}  # a detector needs no label
 
 

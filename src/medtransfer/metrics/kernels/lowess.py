@@ -1,4 +1,4 @@
-"""Compiled pass for the flexible calibration curve: a local regression in every replicate."""
+"""Compiled passes for the flexible calibration curve: a local regression in every replicate."""
 
 import numpy as np
 
@@ -11,11 +11,38 @@ FLAT = 1e-12
 
 
 @compiled
-def lowess_errors(knots: Floats, mass: Floats, outcomes: Floats, span: float) -> Floats:
-    """Distances between a local regression of the outcome and the diagonal. -> [3, W].
+def lowess_fits(knots: Floats, mass: Floats, outcomes: Floats, span: float) -> Floats:
+    """Local regression of the outcome, cut at 0 and 1. -> [G, W], NaN at a knot without weight.
 
     At each knot a straight line is fitted to the nearest share of the weight, tricube weights
     falling with the distance (Cleveland 1979, without robustness iterations).
+
+    Args:
+        knots: Probabilities, rising. [G]
+        mass: Weight at each knot. [G, W]
+        outcomes: Weight of the positives there. [G, W]
+        span: Share of the weight that a window holds, over 0 up to 1.
+    """
+    number, width = mass.shape
+    out = np.full((number, width), np.nan)
+    # invariant: the columns of out before r hold the curves of those replicates
+    for r in range(width):
+        total = 0.0
+        for g in range(number):
+            total += mass[g, r]
+        if not total > 0.0:
+            continue
+        wanted = span * total * (1.0 - TIE)
+        for g in range(number):
+            if mass[g, r] > 0.0:
+                fitted = local_line(knots, mass[:, r], outcomes[:, r], g, wanted)
+                out[g, r] = min(1.0, max(0.0, fitted))
+    return out
+
+
+@compiled
+def lowess_errors(knots: Floats, mass: Floats, outcomes: Floats, span: float) -> Floats:
+    """Distances between a local regression of the outcome and the diagonal. -> [3, W].
 
     Args:
         knots: Probabilities, rising. [G]
@@ -28,6 +55,7 @@ def lowess_errors(knots: Floats, mass: Floats, outcomes: Floats, span: float) ->
     """
     number, width = mass.shape
     out = np.full((3, width), np.nan)
+    fits = lowess_fits(knots, mass, outcomes, span)
     errors, held, order = np.empty(number), np.empty(number), np.empty(number, dtype=np.int64)
     # invariant: the columns of out before r hold the distances of those replicates; errors and held
     # are scratch space, filled anew for the knots that a replicate has
@@ -37,14 +65,13 @@ def lowess_errors(knots: Floats, mass: Floats, outcomes: Floats, span: float) ->
             total += mass[g, r]
         if not total > 0.0:
             continue
-        wanted, used, summed = span * total * (1.0 - TIE), 0, 0.0
+        used, summed = 0, 0.0
         # invariant: errors and held hold the distance and the weight of the first `used` knots with
         # weight, and summed is Σ weight · distance over them
         for g in range(number):
             if not mass[g, r] > 0.0:
                 continue
-            fitted = local_line(knots, mass[:, r], outcomes[:, r], g, wanted)
-            errors[used] = abs(min(1.0, max(0.0, fitted)) - knots[g])
+            errors[used] = abs(fits[g, r] - knots[g])
             held[used] = mass[g, r]
             summed += held[used] * errors[used]
             used += 1

@@ -1,18 +1,26 @@
 """Hospitals trained on by hospitals tested on."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import polars as pl
 
 from medtransfer.evaluation.comparison.seed_means import HEADLINE
 from medtransfer.evaluation.scoring.run import INTERNAL
-from medtransfer.report.components import Component, Heading, Note, ReportTable
+from medtransfer.report.charts.heat_map import heat_map
+from medtransfer.report.components import Component, Figure, Heading, Note, ReportTable
 from medtransfer.report.content import ReportData, Row
+from medtransfer.report.figures import auroc_axis, figure
 from medtransfer.report.text import interval_text
 from medtransfer.tables.results import ALL
 
 TITLE = "Trained on, tested on"
 OWN_CASES = "own test cases"
+NOT_TESTED, NO_VALUE = "not tested", "undefined"
+CAPTION = (
+    "AUROC, with its 95% interval where there is room. Rows: trained on; columns: tested on; "
+    "darker is higher. Solid frame: cases of where it was trained. Dashed frame: no value."
+)
 LEFT_OUT = (
     "A row is a training without one hospital; its own test cases are those of the hospitals that "
     "it was trained on, together, as a mean over seeds. The rung is {rung}. Compare the hospital "
@@ -25,20 +33,72 @@ OF_STUDIES = (
 )
 
 
-def hospital_matrix(trained: Sequence[tuple[str, Mapping[str, Row]]]) -> ReportTable:
-    """A table of AUROC with a row for what was trained on and a column for what was tested on.
+@dataclass(frozen=True)
+class Training:
+    """A training, and its AUROC where it was tested.
+
+    Attributes:
+        name: In its row.
+        tested: Rows of results by hospital.
+        at_home: The tested cases that are of where it was trained.
+    """
+
+    name: str
+    tested: Mapping[str, Row]
+    at_home: str
+
+
+def hospital_matrix(trainings: Sequence[Training]) -> list[Component]:
+    """AUROC with a row for what was trained on and a column for what was tested on: picture, table.
 
     Args:
-        trained: Name of each training, and its rows of results by tested hospital.
+        trainings: In reading order.
     """
-    tested = list(dict.fromkeys(cohort for _, rows in trained for cohort in rows))
+    cohorts = dict.fromkeys(cohort for training in trainings for cohort in training.tested)
+    homes = [training.at_home for training in trainings if training.at_home in cohorts]
+    tested = list(dict.fromkeys([*homes, *cohorts]))
     cells = [
-        [name, *(interval_text(rows[cohort]) if cohort in rows else "–" for cohort in tested)]
-        for name, rows in trained
+        [t.name, *(interval_text(t.tested[c]) if c in t.tested else "–" for c in tested)]
+        for t in trainings
     ]
-    head = ["Trained on", *(OWN_CASES if cohort == INTERNAL else cohort for cohort in tested)]
+    head = ["Trained on", *map(_column_name, tested)]
     caption = "AUROC. Rows: trained on; columns: tested on."
-    return ReportTable(head, cells, caption, frozenset(range(1, len(head))))
+    table = ReportTable(head, cells, caption, frozenset(range(1, len(head))))
+    return [_picture(trainings, tested), table]
+
+
+def _picture(trainings: Sequence[Training], tested: Sequence[str]) -> Figure:
+    """The matrix as a heat map."""
+    values = [
+        {
+            "row": training.name,
+            "column": _column_name(cohort),
+            **{end: row[end] if row else None for end in ("value", "low", "high")},
+            "note": NOT_TESTED if row is None else NO_VALUE if row["value"] is None else None,
+            "framed": cohort == training.at_home,
+        }
+        for training in trainings
+        for cohort in tested
+        for row in [training.tested.get(cohort)]
+    ]
+    spec = heat_map(
+        values,
+        auroc_axis("AUROC", values),
+        rows=[training.name for training in trainings],
+        columns=[_column_name(cohort) for cohort in tested],
+        titles=("trained on", "tested on"),
+    )
+    reasons = [
+        f" {training.name} at {_column_name(cohort)}: undefined ({row['reason']})."
+        for training in trainings
+        for cohort, row in training.tested.items()
+        if row["value"] is None
+    ]
+    return figure("hospitals", spec, CAPTION + "".join(reasons))
+
+
+def _column_name(cohort: str) -> str:
+    return OWN_CASES if cohort == INTERNAL else cohort
 
 
 def left_out_passage(data: ReportData) -> list[Component]:
@@ -55,13 +115,16 @@ def left_out_passage(data: ReportData) -> list[Component]:
         label_fraction=data.full_fraction,
     )
     trained = [
-        (f"all but {held_out}", _home_and_away(rows.filter(pl.col("held_out") == held_out)))
+        Training(
+            f"all but {held_out}",
+            _home_and_away(rows.filter(pl.col("held_out") == held_out)),
+            INTERNAL,
+        )
         for held_out in sorted(set(rows["held_out"]))
     ]
     if len(trained) < 2:
         return []
-    table = hospital_matrix(trained)
-    return [Heading(TITLE), table, Note(LEFT_OUT.format(rung=data.best))]
+    return [Heading(TITLE), *hospital_matrix(trained), Note(LEFT_OUT.format(rung=data.best))]
 
 
 def _home_and_away(rows: pl.DataFrame) -> dict[str, Row]:
@@ -69,7 +132,10 @@ def _home_and_away(rows: pl.DataFrame) -> dict[str, Row]:
 
     No interval is made of the mean, since the patients of the trainings overlap.
     """
-    at_home = rows.filter(pl.col("run_id").is_not_null(), pl.col("cohort") == INTERNAL)
+    of_runs = rows.filter(pl.col("run_id").is_not_null(), pl.col("cohort") != pl.col("held_out"))
+    together = of_runs.filter(pl.col("cohort") == INTERNAL)
+    # of two hospitals a training has one, whose test cases have its name
+    at_home = of_runs if together.is_empty() else together
     home: dict[str, Row] = {}
     if at_home["value"].count():
         home[INTERNAL] = {"value": at_home["value"].mean(), "low": None, "high": None}
@@ -87,8 +153,8 @@ def of_studies(boards: Sequence[ReportData]) -> list[Component]:
     homes = {data.internal_name for data in placed}
     if len(homes) < 2 or len({frozenset(data.targets) for data in placed}) > 1:
         return []
-    trained = [(_home(data), _tested(data)) for data in placed]
-    return [hospital_matrix(trained), Note(OF_STUDIES)]
+    trained = [Training(_home(data), _tested(data), str(data.internal_name)) for data in placed]
+    return [*hospital_matrix(trained), Note(OF_STUDIES)]
 
 
 def _home(data: ReportData) -> str:

@@ -24,11 +24,15 @@ from medtransfer.report.figures import Axis, figure
 from medtransfer.report.questions.decisions import decision_curves
 from medtransfer.report.questions.metric_tables import detailed_rungs, metric_table
 from medtransfer.report.questions.prediction_sets import coverage_sentence, prediction_sets
-from medtransfer.report.text import Cells, interval_text, metric_title
+from medtransfer.report.text import Cells, interval_text, joined, metric_title
 
 QUESTION = "Uncertainty: can its probabilities be trusted?"
 SERIES = {"none": "uncalibrated", "temperature": "after temperature scaling"}
 """Series of a reliability curve to its title."""
+FLEXIBLE = "flexible calibration curve"
+_BIN_ENDS = {"y": "bin", "low": "bin_low", "high": "bin_high"}
+"""Columns of a bin's point to those of a dot that belongs to no line."""
+BANDS = "Bands: pointwise 95% intervals over patients."
 ERRORS = (
     "ece",
     "ece_scaled",
@@ -46,6 +50,8 @@ SELECTIVE = (
     "auroc_oracle10",
     "calibration_auroc",
 )
+READ_BY_PEOPLE = 0.2
+"""Share of the cases left to people in the caption's example."""
 MAX_COHORTS = 2
 """Shifted cohorts that the answer names."""
 DRAWN = ("vim", "mahalanobis", "knn", "energy", "max_probability", "max_logit")
@@ -114,35 +120,67 @@ def _calibration(data: ReportData) -> list[Component]:
 
 
 def _reliability(data: ReportData, rung: str) -> Component | None:
-    """Reliability diagrams before and after temperature scaling, a line per cohort."""
-    points = data.curve("reliability", [rung])
-    if points.is_empty():
+    """Bins and flexible curves before and after temperature scaling, a colour per cohort."""
+    bins = data.curve("reliability", [rung])
+    if bins.is_empty():
         return None
-    points = points.filter(pl.col("series").is_in(list(SERIES)))
+    bins = bins.filter(pl.col("series").is_in(list(SERIES)))
+    smooth = data.curve("calibration", [rung])
     values = [
         {**row, "panel": SERIES[row["series"]]}
-        for row in points.select(*POINT_COLUMNS, "series", "count").to_dicts()
+        for row in bins.select(*POINT_COLUMNS, "series", "count").to_dicts()
     ]
     if not values:
         return None
-    panels = [title for name, title in SERIES.items() if name in set(points["series"])]
+    has_curve = not smooth.is_empty()
+    if has_curve:
+        values = [{_BIN_ENDS.get(name, name): cell for name, cell in row.items()} for row in values]
+        values += [
+            {**row, "panel": SERIES[row["series"]], "dash": FLEXIBLE}
+            for row in smooth.select(*POINT_COLUMNS, "series").to_dicts()
+        ]
     spec = figures.curves(
         values,
         Axis("predicted probability"),
         Axis("observed frequency"),
         cohorts=data.cohorts,
-        panels=panels,
+        panels=[title for name, title in SERIES.items() if name in set(bins["series"])],
+        dashes=[FLEXIBLE] if has_curve else [],
+        dash_title="line",
         diagonal=(0.0, 1.0),
-        points=True,
+        points=not has_curve,
         square=True,
     )
     caption = (
         "Dashed line: perfect calibration; of cases with a predicted probability of 70%, 70% are "
-        "positive (with several classes: correctly classified). Dot size: number of cases. Bands: "
-        "pointwise 95% intervals over patients."
+        "positive (with several classes: correctly classified). Dots: bins of equal width, larger "
+        "with more cases. "
     )
+    caption += _curve_sentences(data, rung) if has_curve else BANDS
     name = f"reliability-{data.rungs.index(rung)}"
     return figure(name, spec, caption if rung == data.best else "", f"Reliability, {rung}")
+
+
+def _curve_sentences(data: ReportData, rung: str) -> str:
+    """Sentences on the flexible curves: meaning, their index, and cohorts without one."""
+    index = "whose mean distance from the dashed line, uncalibrated, is the ICI in the table"
+    if data.task == "single-label":
+        index = "of the most probable class (the ICI in the table is of each class)"
+    elif len(data.targets) > 1:
+        index = "of all targets together (the ICI in the table is the mean over targets)"
+    sentences = (
+        f"Solid line: flexible calibration curve, a local regression of the outcomes, {index}; it "
+        f"is drawn over the range of the predicted probabilities. {BANDS[:-1]}; bars: the same for "
+        "the dots."
+    )
+    points = data.curve("calibration", [rung]).group_by("cohort", "series").len()
+    drawn = set(points.filter(pl.col("len") > 1)["cohort"])
+    for cohort in data.curve("reliability", [rung])["cohort"].unique(maintain_order=True):
+        if cohort not in drawn:
+            row = data.result_row(rung, cohort, "ici")
+            reason = (row["reason"] if row else None) or "its probabilities differ by less than 1%"
+            sentences += f" No curve for {cohort}: {reason}."
+    return sentences
 
 
 def _calibrators(data: ReportData) -> list[Component]:
@@ -170,20 +208,41 @@ def _selective(data: ReportData) -> list[Component]:
         highest = max(float(row["high"] or row["y"]) for row in values if row["x"] >= 0.1)
         spec = figures.curves(
             values,
-            Axis("coverage: fraction of cases answered", percent=True),
-            Axis("risk: fraction of them wrong", (0.0, min(1.0, highest * 1.1)), percent=True),
+            Axis("answered by the network", percent=True, rest="left to people"),
+            Axis("wrong, of those answered", (0.0, min(1.0, highest * 1.1)), percent=True),
             cohorts=data.cohorts,
             panels=[cohort for cohort in data.cohorts if cohort in set(points["cohort"])],
             dashes=data.shown_rungs,
         )
         caption = (
-            "From right to left, more of the least certain cases are deferred to a person. A curve "
-            "that falls in this direction shows that the confidence is informative."
+            "Risk over coverage. From right to left, more of the cases that the network is least "
+            "certain of are left to people; the height is the share of wrong answers among the "
+            "rest. A curve that falls in this direction shows that the confidence is informative. "
         )
-        parts.append(figure("risk-coverage", spec, caption))
+        caption += _with_people(data.best, points)
+        parts.append(figure("risk-coverage", spec, caption.rstrip()))
     caption = "Risk and coverage. Lower is better for AURC and AUGRC, higher for all others."
     parts.append(metric_table(data, SELECTIVE, caption))
     return parts
+
+
+def _with_people(rung: str, points: pl.DataFrame) -> str:
+    """Sentence on the errors of a rung if people read some of the cases."""
+    of_rung = points.filter(pl.col("rung") == rung)
+    numbers: list[str] = []
+    for cohort in of_rung["cohort"].unique(maintain_order=True):
+        at = of_rung.filter(pl.col("cohort") == cohort).sort("x")
+        rest = at.filter((pl.col("x") - (1 - READ_BY_PEOPLE)).abs() < 1e-9)["y"].to_list()
+        every = at.filter(pl.col("x") == 1)["y"].to_list()
+        if rest and every:
+            numbers.append(f"{rest[0]:.0%} of the rest at {cohort} ({every[0]:.0%} of all cases)")
+    if not numbers:
+        return ""
+    share = f"{READ_BY_PEOPLE:.0%}"
+    return (
+        f"If people read the {share} of cases that it is least certain of, {rung} is wrong in "
+        f"{joined(numbers)}."
+    )
 
 
 def _ood(data: ReportData) -> list[Component]:

@@ -1,4 +1,4 @@
-"""Curves of a run with its replicates: ROC, precision, reliability, risk, OOD scores.
+"""Curves of a run with its replicates: ROC, precision, calibration, risk, OOD scores.
 
 Of several targets the mean curve is drawn.
 """
@@ -17,6 +17,7 @@ from medtransfer.evaluation.scoring.run import WHOLE_CASE
 from medtransfer.evaluation.scoring.score import MeasuredRun
 from medtransfer.evaluation.scoring.test_set import TestSet
 from medtransfer.metrics.calibration import BINS, bin_numbers, outcome_of
+from medtransfer.metrics.calibration_curves import local_curve
 from medtransfer.metrics.cases import AnyCases, Labels, Order, TargetCases
 from medtransfer.metrics.decisions import net_benefit, odds_of
 from medtransfer.metrics.kernels.curve_points import precision_points, risk_points, roc_points
@@ -66,10 +67,7 @@ def run_lines(measured: MeasuredRun) -> dict[LineKey, Line]:
         whole, name = ([WHOLE_CASE], CASE) if run.single_label else (each, overall)
         risk = _mean(test_set, whole, counts, risk_coverage)
         lines["risk_coverage", test_set.name, name, None] = Line(GRID, risk)
-        for series in (NONE, TEMPERATURE):
-            line = _reliability(test_set, whole, counts, None if series == NONE else series)
-            if line is not None:
-                lines["reliability", test_set.name, name, series] = line
+        lines |= _calibration_lines(test_set, whole, name, counts)
         lines |= _decision_lines(test_set, overall, counts)
         for detector in detectors(run):
             line = _deciles(test_set, detector, counts)
@@ -207,20 +205,42 @@ def _parts(test_set: TestSet, targets: Sequence[int]) -> Iterator[tuple[AnyCases
         yield test_set.run_cases(target).take(rows), test_set.patient[rows]
 
 
-def _reliability(
+def _calibration_lines(
+    test_set: TestSet, targets: Sequence[int], name: str, counts: Counts
+) -> dict[LineKey, Line]:
+    """Bins of the calibration error and the curve of the ICI, before and after scaling."""
+    lines: dict[LineKey, Line] = {}
+    for series in (NONE, TEMPERATURE):
+        both = _calibration(test_set, targets, counts, None if series == NONE else series)
+        if both is not None:
+            lines["reliability", test_set.name, name, series] = both[0]
+            lines["calibration", test_set.name, name, series] = both[1]
+    return lines
+
+
+def _calibration(
     test_set: TestSet, targets: Sequence[int], counts: Counts, calibrator: str | None
-) -> Line | None:
-    """Observed over predicted in the bins of the calibration error, all targets pooled."""
+) -> tuple[Line, Line] | None:
+    """Observed over predicted, in bins and as a smooth curve; all targets pooled.
+
+    None if a target has no such calibrator.
+    """
     sums = np.zeros((3, BINS, counts.shape[1]))
+    pooled: list[tuple[Floats, Floats, Int32Array]] = []
     for cases, patient in _parts(test_set, targets):
         if calibrator is not None and calibrator not in cases.calibrated:
             return None
-        outcomes, confidences = outcome_of(cases, calibrator)
+        flags, confidences = outcome_of(cases, calibrator)
+        outcomes = flags.astype(np.float64)
         number = bin_numbers(confidences).astype(np.int32)
-        values: Floats = np.stack(
-            [np.ones(len(outcomes)), outcomes.astype(np.float64), confidences], axis=1
-        )
+        values: Floats = np.stack([np.ones(len(outcomes)), outcomes, confidences], axis=1)
         sums += binned_sums(patient, number, values, BINS, counts)
+        pooled.append((outcomes, confidences, patient))
+    outcomes, confidences, patient = (
+        np.concatenate(column) for column in zip(*pooled, strict=True)
+    )
+    curve = local_curve(outcomes, confidences, patient=patient, counts=counts, grid=GRID)
     weight, outcome, confidence = sums
     with np.errstate(invalid="ignore"):
-        return Line(confidence[:, 0] / weight[:, 0], ratio(outcome, weight).T, weight[:, 0])
+        mean = confidence[:, 0] / weight[:, 0]
+    return Line(mean, ratio(outcome, weight).T, weight[:, 0]), Line(GRID, curve)
