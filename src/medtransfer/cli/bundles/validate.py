@@ -113,6 +113,14 @@ def adapt(
             show_default=False,
         ),
     ] = None,
+    settings: Annotated[
+        Path | None,
+        typer.Option(
+            help="YAML with settings of sequential: learning_rate, steps, frozen_stages, "
+            "batch_norm, held_share, seed.",
+            show_default=False,
+        ),
+    ] = None,
     curves: Annotated[
         Path | None,
         typer.Option(
@@ -131,9 +139,11 @@ def adapt(
     """
     from medtransfer.deploy.adaptation.adapt import adapt_bundle
     from medtransfer.deploy.adaptation.adapted_bundle import adaptation_text
+    from medtransfer.deploy.adaptation.tuning.config import read_sequential_config
     from medtransfer.deploy.inference.model import load_bundle
     from medtransfer.tables.values.value_map import read_value_map
 
+    sequential = None if settings is None else read_sequential_config(settings)
     with (
         images_display() as on_progress,
         counts_display("training steps", resumes=True) as on_training,
@@ -144,6 +154,7 @@ def adapt(
             out,
             arm=arm,
             patients=patients,
+            sequential=sequential,
             curves=curves,
             cohort=cohort,
             image_root=image_root,

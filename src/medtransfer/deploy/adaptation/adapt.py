@@ -1,6 +1,6 @@
 """From a bundle and a hospital's labelled cases to a bundle that is adapted to it."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
@@ -15,6 +15,7 @@ from medtransfer.deploy.adaptation.by_arm import (
     tuned_bundle,
 )
 from medtransfer.deploy.adaptation.patients import require_patients
+from medtransfer.deploy.adaptation.tuning.config import SequentialConfig
 from medtransfer.deploy.bundle.fits import carried_fit
 from medtransfer.deploy.bundle.reader import SUFFIX
 from medtransfer.deploy.inference.model import BundleModel, load_bundle
@@ -49,6 +50,7 @@ def adapt_bundle(
     values: ValueMap | None = None,
     min_isotonic: int = MIN_ISOTONIC,
     patients: int | None = None,
+    sequential: SequentialConfig | None = None,
     curves: Path | None = None,
     evaluation: EvaluationConfig | None = None,
     on_progress: Progress = no_progress,
@@ -73,6 +75,7 @@ def adapt_bundle(
         values: Values to read in place of others, by column: ``{"sex": {"w": "F", "m": "M"}}``.
         min_isotonic: Positive and negative cases that the arm `isotonic` needs.
         patients: Labelled patients to fit `probe` or `sequential` on, about; half by default.
+        sequential: Rate, steps and other settings of the arm `sequential`.
         curves: Parquet file to write: every arm by number of patients, on the hospital's others.
         evaluation: Replicates and seed; operating points are the bundle's.
         on_progress: Called with the numbers of images done and to do.
@@ -89,7 +92,8 @@ def adapt_bundle(
     """
     out, chosen = Path(out), _known_arm(arm)
     model = bundle if isinstance(bundle, BundleModel) else load_bundle(bundle)
-    _require_possible(model, out, chosen, patients, curves)
+    asked = Asked(out, chosen, patients=patients, sequential=sequential, curves=curves)
+    _require_possible(model, asked)
     evaluation = bundle_evaluation(model.bundle, evaluation)
     labelled = score_labelled(
         model,
@@ -115,6 +119,7 @@ def adapt_bundle(
         out=out,
         patients=patients,
         min_isotonic=min_isotonic,
+        sequential=sequential or SequentialConfig(),
         curves=curves,
         on_progress=on_progress,
         on_training=on_training,
@@ -129,18 +134,32 @@ def adapt_bundle(
     return replace(adapted, notes=(*labelled.notes, *adapted.notes))
 
 
-def _require_possible(
-    model: BundleModel,
-    out: Path,
-    arm: BundleArm,
-    patients: int | None,
-    curves: Path | None,
-) -> None:
+@dataclass(frozen=True)
+class Asked:
+    """Settings of an adaptation as they were asked for.
+
+    Attributes:
+        out: Bundle to write.
+        arm: The arm.
+        patients: Number to fit on.
+        sequential: Of the arm `sequential`.
+        curves: Table to write.
+    """
+
+    out: Path
+    arm: BundleArm
+    patients: int | None
+    sequential: SequentialConfig | None
+    curves: Path | None
+
+
+def _require_possible(model: BundleModel, asked: Asked) -> None:
     """Check, before an image is read, what the settings ask for.
 
     Raises:
         ConfigError: A name cannot be used, or a setting does not belong to the arm.
     """
+    out, arm, curves = asked.out, asked.arm, asked.curves
     faults: list[str] = []
     if out.suffix != SUFFIX:
         faults.append(f'"{out.name}" does not end in {SUFFIX}: name the bundle so')
@@ -148,19 +167,32 @@ def _require_possible(
         faults.append(f'"{out.name}" is the parent: give the adapted bundle another name')
     if curves is not None and curves.suffix != ".parquet":
         faults.append(f'"{curves.name}" does not end in .parquet: name the table so')
-    if patients is not None and arm not in (PROBE, SEQUENTIAL):
+    if asked.patients is not None and arm not in (PROBE, SEQUENTIAL):
         faults.append(
             f"--patients is for --arm {PROBE} and {SEQUENTIAL}: '{arm}' is fitted on all of them"
         )
-    if arm == SEQUENTIAL and model.facts.network.tuning == "linear":
-        faults.append(
+    if arm == SEQUENTIAL:
+        faults += _sequential_faults(model, asked.sequential or SequentialConfig())
+    elif asked.sequential is not None:
+        faults.append(f"settings of further training are for --arm {SEQUENTIAL}, not '{arm}'")
+    if faults:
+        raise ConfigError(fault_list("The bundle cannot be adapted so", faults))
+
+
+def _sequential_faults(model: BundleModel, settings: SequentialConfig) -> list[str]:
+    """Reasons that the networks of a bundle cannot be trained further."""
+    from medtransfer.deploy.adaptation.tuning.networks import stage_fault  # loads torch
+
+    if model.runtime != "torch":
+        return [f"--arm {SEQUENTIAL} trains in torch: leave runtime='{model.runtime}' out"]
+    if model.facts.network.tuning == "linear":
+        fault = (
             f"--arm {SEQUENTIAL} goes on with a training, and the study trained the head of this "
             f"network alone: --arm {PROBE} fits a new one"
         )
-    if arm == SEQUENTIAL and model.runtime != "torch":
-        faults.append(f"--arm {SEQUENTIAL} trains in torch: leave runtime='{model.runtime}' out")
-    if faults:
-        raise ConfigError(fault_list("The bundle cannot be adapted so", faults))
+        return [fault]
+    fault = stage_fault(model.facts, settings.frozen_stages)
+    return [] if fault is None else [fault]
 
 
 def _patient_check(arm: BundleArm, patients: int | None) -> PatientCheck:
