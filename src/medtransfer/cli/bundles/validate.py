@@ -7,7 +7,7 @@ import typer
 
 from medtransfer.cli.app import Values, app
 from medtransfer.cli.bundles.export import BundleFile, Trusted
-from medtransfer.cli.bundles.predict import counts_display, images_display
+from medtransfer.cli.bundles.predict import ClinicalTable, counts_display, images_display
 
 ManifestFile = Annotated[
     Path, typer.Argument(help="Manifest of the hospital's images, with the bundle's targets.")
@@ -45,6 +45,7 @@ def validate(
         typer.Option(help="Attributes to report by, comma-separated.", show_default=False),
     ] = None,
     image_root: ImageRoot = None,
+    clinical: ClinicalTable = None,
     values: Values = None,
     config: Annotated[
         Path | None, typer.Option(help="YAML with evaluation settings, as in study.yaml.")
@@ -71,7 +72,7 @@ def validate(
     from medtransfer.tables.values.value_map import read_value_map
 
     spoken = require_language(language)
-    model = load_bundle(bundle, trusted=trusted or ())
+    model = load_bundle(bundle, trusted=trusted or (), clinical=clinical)
     with images_display() as on_progress:
         validation = validate_bundle(
             model,
@@ -130,6 +131,7 @@ def adapt(
     ] = None,
     cohort: Cohort = None,
     image_root: ImageRoot = None,
+    clinical: ClinicalTable = None,
     values: Values = None,
     trusted: Trusted = None,
 ) -> None:
@@ -149,7 +151,7 @@ def adapt(
         counts_display("training steps", resumes=True) as on_training,
     ):
         adapted = adapt_bundle(
-            load_bundle(bundle, trusted=trusted or ()),
+            load_bundle(bundle, trusted=trusted or (), clinical=clinical),
             manifest,
             out,
             arm=arm,

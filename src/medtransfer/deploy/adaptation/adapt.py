@@ -1,11 +1,10 @@
 """From a bundle and a hospital's labelled cases to a bundle that is adapted to it."""
 
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
 
-from medtransfer.data.config import SEQUENTIAL
+from medtransfer.data.config import SEQUENTIAL, Task
 from medtransfer.data.images.scan import Progress, no_progress
 from medtransfer.deploy.adaptation.adapted_bundle import AdaptedBundle
 from medtransfer.deploy.adaptation.by_arm import (
@@ -14,19 +13,24 @@ from medtransfer.deploy.adaptation.by_arm import (
     recalibrated_bundle,
     tuned_bundle,
 )
-from medtransfer.deploy.adaptation.patients import require_patients
+from medtransfer.deploy.adaptation.patients import require_answers, require_patients
 from medtransfer.deploy.adaptation.tuning.config import SequentialConfig
 from medtransfer.deploy.bundle.fits import carried_fit
 from medtransfer.deploy.bundle.reader import SUFFIX
 from medtransfer.deploy.inference.model import BundleModel, load_bundle
-from medtransfer.deploy.validation.labelled_cases import PatientCheck, accept_any, score_labelled
+from medtransfer.deploy.validation.labelled_cases import (
+    LabelledPatients,
+    PatientCheck,
+    accept_any,
+    score_labelled,
+)
 from medtransfer.deploy.validation.local_network import local_network
 from medtransfer.deploy.validation.validate import bundle_evaluation, home_predictions
 from medtransfer.errors import ConfigError, fault_list, listed
 from medtransfer.evaluation.comparison.adaptation.adapted_run import SELECTED, ArmOrSelected
 from medtransfer.evaluation.comparison.adaptation.probed_run import PROBE
 from medtransfer.evaluation.scoring.config import EvaluationConfig
-from medtransfer.posthoc.adaptation.arms import ARMS, MIN_ISOTONIC, Arm
+from medtransfer.posthoc.adaptation.arms import ARMS, MIN_ISOTONIC, Arm, NetworkArm, TrainedArm
 from medtransfer.tables.values.value_map import ValueMap
 
 BundleArm = ArmOrSelected | Literal["probe", "sequential"]
@@ -103,7 +107,7 @@ def adapt_bundle(
         values=values,
         on_progress=on_progress,
         with_features=chosen == PROBE or curves is not None,
-        check=_patient_check(chosen, patients),
+        check=_patient_check(chosen, model.facts.task, patients),
     )
     network = local_network(
         home_predictions(model.bundle),
@@ -195,11 +199,17 @@ def _sequential_faults(model: BundleModel, settings: SequentialConfig) -> list[s
     return [] if fault is None else [fault]
 
 
-def _patient_check(arm: BundleArm, patients: int | None) -> PatientCheck:
-    """Check of the number of labelled patients, for an arm that needs some to judge it."""
+def _patient_check(arm: BundleArm, task: Task, asked: int | None) -> PatientCheck:
+    """Check of the labelled patients, for an arm that needs some to judge it."""
     match arm:
         case "probe" | "sequential":
-            return partial(require_patients, arm, asked=patients)
+            fitted: NetworkArm | TrainedArm = arm
+
+            def check(patients: LabelledPatients) -> None:
+                require_patients(fitted, patients.hospital, patients.number, asked)
+                require_answers(fitted, task, patients)
+
+            return check
         case _:
             return accept_any
 

@@ -17,6 +17,7 @@ from medtransfer.deploy.adaptation.replaced_networks import (
     replaced_entries,
 )
 from medtransfer.deploy.bundle.facts.further_training import FurtherTrainingFacts
+from medtransfer.deploy.bundle.facts.targets import TargetFacts
 from medtransfer.deploy.bundle.fits import all_target_facts, reported_facts
 from medtransfer.deploy.bundle.reader import Bundle
 from medtransfer.deploy.bundle.schema import BundleFacts, DetectorFacts
@@ -47,7 +48,8 @@ def tuned_entries(
         Facts, entries, and sentences on what was changed.
     """
     facts = bundle.facts
-    kind = facts.targets[0].calibrator or "temperature"
+    # classes are calibrated together
+    kind = (facts.case or facts.targets[0]).calibrator or "temperature"
     policies = {
         target.name: LabelPolicy(uncertain=target.uncertain, empty=target.empty)
         for target in facts.targets
@@ -57,14 +59,15 @@ def tuned_entries(
         case = reported_facts("case", network.fit[WHOLE_CASE], kind, LabelPolicy())
     detectors, joined = _detectors(facts, network), _joined(networks, network)
     training = _further_training(networks, joined)
+    targets = all_target_facts(policies, network.fit, kind)
     new = ReplacedNetworks(
         network=replace(facts.network, tuning=networks.training.tuning.mode),
-        targets=all_target_facts(policies, network.fit, kind),
+        targets=targets,
         case=case,
         detectors=detectors,
         patients=joined,
         case_ids=networks.draw.case_ids,
-        changes=tuple(_changes(facts, training, detectors)),
+        changes=(*_changes(facts, training, detectors), *_unlearned(facts, networks, targets)),
         run=network.run,
         members=[member.predictions for member in networks.members],
         weights=[member.weights for member in networks.members],
@@ -113,6 +116,28 @@ def _further_training(networks: "TunedNetworks", joined: JoinedPatients) -> Furt
         held_share=settings.held_share,
         seed=settings.seed,
     )
+
+
+def _unlearned(
+    facts: BundleFacts, networks: "TunedNetworks", targets: Sequence[TargetFacts]
+) -> Iterator[str]:
+    """Sentences on answers that the hospital's patients did not have."""
+    names = networks.draw.unlearned
+    if names and facts.task == "single-label":
+        yield (
+            f"no patient who trained the network has the class {listed(names)}: it was trained to "
+            "answer otherwise"
+        )
+    elif names:
+        yield (
+            "the patients who trained the network do not have both answers for "
+            f"{listed(names)}: it did not learn to tell them apart"
+        )
+    for target in targets:
+        points = [point for point, value in target.thresholds.items() if value is None]
+        if points:
+            reason = target.missing.get(points[0], "undefined")
+            yield f"{target.name}: no threshold at {listed(points)} ({reason})"
 
 
 def _changes(

@@ -31,6 +31,8 @@ class TuningDraw:
         held: Cases that select the checkpoint and that thresholds and calibrators are fitted on.
             [N]
         reason: Reason that no network can be tuned with them; None if one can.
+        unlearned: Targets of which the training cases have one answer alone, or classes that none
+            of them has.
     """
 
     patients: int
@@ -39,6 +41,7 @@ class TuningDraw:
     train: Flags
     held: Flags
     reason: str | None
+    unlearned: tuple[str, ...]
 
     @property
     def case_ids(self) -> set[str]:
@@ -71,6 +74,7 @@ def tuning_draws(
             train=train,
             held=held,
             reason=_lacking(run, train, held),
+            unlearned=tuple(_unlearned(run, train)),
         )
 
 
@@ -82,6 +86,13 @@ def _held_back(run: RunArrays, cases: Flags, name: str, settings: SequentialConf
     shares = 1 - settings.held_share, settings.held_share
     parts = stratify(positive, shares, generator(settings.seed, "held back", name))
     return np.isin(run.patient, patients[parts == 1])
+
+
+def _unlearned(run: RunArrays, train: Flags) -> Iterator[str]:
+    for number, name in enumerate(run.names):
+        answers = set(run.truth(number)[train & run.labelled(number)].tolist())
+        if 1 not in answers or (0 not in answers and not run.single_label):
+            yield name
 
 
 def _lacking(run: RunArrays, train: Flags, held: Flags) -> str | None:
