@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from medtransfer.data.sources.import_source import import_source
     from medtransfer.deploy.adaptation.adapt import adapt_bundle
     from medtransfer.deploy.adaptation.adapted_bundle import AdaptedBundle
+    from medtransfer.deploy.adaptation.tuning.config import (
+        SequentialConfig,
+        read_sequential_config,
+    )
     from medtransfer.deploy.bundle.export import ExportOptions, export_bundle
     from medtransfer.deploy.bundle.reader import Bundle, read_bundle
     from medtransfer.deploy.dicom_report.reports import DicomReports, write_dicom_reports
@@ -155,6 +159,7 @@ __all__ = [
     "Reproduction",
     "RetriedRun",
     "SampleSizes",
+    "SequentialConfig",
     "ServerConfig",
     "SizeGoals",
     "Study",
@@ -214,6 +219,7 @@ __all__ = [
     "read_pretrain",
     "read_readers",
     "read_results",
+    "read_sequential_config",
     "read_study",
     "read_trajectory",
     "read_understanding",
@@ -324,6 +330,8 @@ _MODULES = {
     "MonitorConfig": "deploy.monitoring.config",
     "Watch": "deploy.monitoring.monitor",
     "monitor": "deploy.monitoring.monitor",
+    "SequentialConfig": "deploy.adaptation.tuning.config",
+    "read_sequential_config": "deploy.adaptation.tuning.config",
     "ValidationConfig": "deploy.validation.config",
     "AdaptedBundle": "deploy.adaptation.adapted_bundle",
     "Validation": "deploy.validation.validate",

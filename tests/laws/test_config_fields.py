@@ -15,6 +15,7 @@ from medtransfer.data.config import (
     RetrainConfig,
     SplitConfig,
 )
+from medtransfer.deploy.adaptation.tuning.config import SequentialConfig
 from medtransfer.deploy.monitoring.config import MonitorConfig
 from medtransfer.deploy.validation.config import ValidationConfig
 from medtransfer.evaluation.comparison.adaptation.config import AdaptConfig
@@ -50,6 +51,7 @@ CONFIGS: tuple[type[Settings], ...] = (
     EvaluationConfig,
     AdaptConfig,
     MonitorConfig,
+    SequentialConfig,
     ValidationConfig,
     Transfer,
     RungEntry,

@@ -1,5 +1,6 @@
 """study.yaml read with its line numbers, so that a fault says where it is."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -14,15 +15,27 @@ from medtransfer.tables.schema import ENDINGS
 from medtransfer.yaml_text import YamlPath, read_yaml
 
 MAX_BYTES = 1_000_000
-FILES: dict[type[Settings], tuple[str, str]] = {
-    Study: ("Study file", "`medtransfer init MANIFEST` writes one."),
-    Pretrain: ("Recipe", "docs/how-to/pretrain.md shows one."),
-    EvaluationConfig: (
-        "Settings file",
-        "It is YAML with settings as under `evaluation:` in study.yaml, e.g. `replicates: 1000`.",
-    ),
-}
-"""Name of a file of each kind, and what to do where it is missing."""
+
+
+@dataclass(frozen=True)
+class SettingsFile:
+    """A kind of settings file.
+
+    Attributes:
+        noun: Its name.
+        advice: What to do where it is missing.
+    """
+
+    noun: str
+    advice: str
+
+
+STUDY = SettingsFile("Study file", "`medtransfer init MANIFEST` writes one.")
+RECIPE = SettingsFile("Recipe", "docs/how-to/pretrain.md shows one.")
+EVALUATION = SettingsFile(
+    "Settings file",
+    "It is YAML with settings as under `evaluation:` in study.yaml, e.g. `replicates: 1000`.",
+)
 Schema = dict[str, Any]  # JSON schema, as pydantic makes it
 Model = TypeVar("Model", bound=Settings)
 
@@ -34,7 +47,7 @@ def read_study(path: Path | str) -> Study:
         ConfigError: It cannot be read, or settings are wrong; all of them, by line.
     """
     path = Path(path)
-    return resolve_paths(_read(path, Study), path.parent)
+    return resolve_paths(read_settings(path, Study, STUDY), path.parent)
 
 
 def read_pretrain(path: Path | str) -> Pretrain:
@@ -44,7 +57,7 @@ def read_pretrain(path: Path | str) -> Pretrain:
         ConfigError: As for `read_study`.
     """
     path = Path(path)
-    run = _read(path, Pretrain)
+    run = read_settings(path, Pretrain, RECIPE)
     data = run.data.model_copy(
         update={
             "images": (path.parent / run.data.images).resolve(),
@@ -61,11 +74,23 @@ def read_evaluation_config(path: Path | None) -> EvaluationConfig:
     Raises:
         ConfigError: As for `read_study`.
     """
-    return EvaluationConfig() if path is None else _read(path, EvaluationConfig)
+    if path is None:
+        return EvaluationConfig()
+    return read_settings(path, EvaluationConfig, EVALUATION)
 
 
-def _read(path: Path, model: type[Model]) -> Model:
-    content, lines = _parse(path, model)
+def read_settings(path: Path, model: type[Model], kind: SettingsFile) -> Model:
+    """Read settings from a YAML file.
+
+    Args:
+        path: The file.
+        model: Settings in it.
+        kind: Name of such a file, for messages.
+
+    Raises:
+        ConfigError: As for `read_study`.
+    """
+    content, lines = _parse(path, kind)
     try:
         return model.model_validate(content)
     except ValidationError as error:
@@ -94,18 +119,17 @@ def resolve_paths(study: Study, folder: Path) -> Study:
     return study.model_copy(update={"data": data, "rungs": rungs, "readings": readings})
 
 
-def _parse(path: Path, model: type[Settings]) -> tuple[Any, dict[YamlPath, int]]:
-    noun, advice = FILES[model]
-    kind = noun[0].lower() + noun[1:]
+def _parse(path: Path, kind: SettingsFile) -> tuple[Any, dict[YamlPath, int]]:
+    noun, advice = kind.noun[0].lower() + kind.noun[1:], kind.advice
     if path.is_dir():
-        example = ", e.g. study.yaml" if model is Study else ""
-        raise ConfigError(f'"{path}" is a folder. Name the {kind} in it{example}.')
+        example = ", e.g. study.yaml" if kind is STUDY else ""
+        raise ConfigError(f'"{path}" is a folder. Name the {noun} in it{example}.')
     if not path.is_file():
-        raise ConfigError(f'{noun} "{path}" does not exist. {advice}')
+        raise ConfigError(f'{kind.noun} "{path}" does not exist. {advice}')
     if path.suffix.lower() in ENDINGS:
-        if model is Study:
+        if kind is STUDY:
             advice = f"`medtransfer init {path.name}` writes one from a manifest."
-        raise ConfigError(f'"{path.name}" is a table, not a {kind}. {advice}')
+        raise ConfigError(f'"{path.name}" is a table, not a {noun}. {advice}')
     return read_yaml(path, MAX_BYTES)
 
 

@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 
 CaseOption = Literal["auto", "image", "series", "study", "side"]
 RuntimeOption = Literal["torch", "onnx"]
+ClinicalTable = Annotated[
+    Path | None,
+    typer.Option(
+        help="Table with case_id and the clinical data that the bundle sees. [default: columns "
+        "of the table of cases; age and sex of DICOM headers]",
+        show_default=False,
+    ),
+]
 PrecisionOption = Annotated[
     Literal["study", "auto", "float32", "bfloat16"],
     typer.Option(
@@ -122,14 +130,7 @@ def predict(
         typer.Option(help="torch, or onnx for a bundle made with --onnx (extra onnx)."),
     ] = "torch",
     precision: PrecisionOption = "study",
-    clinical: Annotated[
-        Path | None,
-        typer.Option(
-            help="Table with case_id and the clinical data that the bundle sees. [default: columns "
-            "of the table of cases; age and sex of DICOM headers]",
-            show_default=False,
-        ),
-    ] = None,
+    clinical: ClinicalTable = None,
     any_modality: Annotated[
         bool,
         typer.Option("--any-modality", help="Take DICOM files of modalities not trained on."),

@@ -7,7 +7,7 @@ import typer
 
 from medtransfer.cli.app import Values, app
 from medtransfer.cli.bundles.export import BundleFile, Trusted
-from medtransfer.cli.bundles.predict import counts_display, images_display
+from medtransfer.cli.bundles.predict import ClinicalTable, counts_display, images_display
 
 ManifestFile = Annotated[
     Path, typer.Argument(help="Manifest of the hospital's images, with the bundle's targets.")
@@ -45,6 +45,7 @@ def validate(
         typer.Option(help="Attributes to report by, comma-separated.", show_default=False),
     ] = None,
     image_root: ImageRoot = None,
+    clinical: ClinicalTable = None,
     values: Values = None,
     config: Annotated[
         Path | None, typer.Option(help="YAML with evaluation settings, as in study.yaml.")
@@ -71,7 +72,7 @@ def validate(
     from medtransfer.tables.values.value_map import read_value_map
 
     spoken = require_language(language)
-    model = load_bundle(bundle, trusted=trusted or ())
+    model = load_bundle(bundle, trusted=trusted or (), clinical=clinical)
     with images_display() as on_progress:
         validation = validate_bundle(
             model,
@@ -113,6 +114,14 @@ def adapt(
             show_default=False,
         ),
     ] = None,
+    settings: Annotated[
+        Path | None,
+        typer.Option(
+            help="YAML with settings of sequential: learning_rate, steps, frozen_stages, "
+            "batch_norm, held_share, seed.",
+            show_default=False,
+        ),
+    ] = None,
     curves: Annotated[
         Path | None,
         typer.Option(
@@ -122,6 +131,7 @@ def adapt(
     ] = None,
     cohort: Cohort = None,
     image_root: ImageRoot = None,
+    clinical: ClinicalTable = None,
     values: Values = None,
     trusted: Trusted = None,
 ) -> None:
@@ -131,19 +141,22 @@ def adapt(
     """
     from medtransfer.deploy.adaptation.adapt import adapt_bundle
     from medtransfer.deploy.adaptation.adapted_bundle import adaptation_text
+    from medtransfer.deploy.adaptation.tuning.config import read_sequential_config
     from medtransfer.deploy.inference.model import load_bundle
     from medtransfer.tables.values.value_map import read_value_map
 
+    sequential = None if settings is None else read_sequential_config(settings)
     with (
         images_display() as on_progress,
         counts_display("training steps", resumes=True) as on_training,
     ):
         adapted = adapt_bundle(
-            load_bundle(bundle, trusted=trusted or ()),
+            load_bundle(bundle, trusted=trusted or (), clinical=clinical),
             manifest,
             out,
             arm=arm,
             patients=patients,
+            sequential=sequential,
             curves=curves,
             cohort=cohort,
             image_root=image_root,

@@ -1,11 +1,10 @@
 """From a bundle and a hospital's labelled cases to a bundle that is adapted to it."""
 
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
-from medtransfer.data.config import SEQUENTIAL
+from medtransfer.data.config import SEQUENTIAL, Task
 from medtransfer.data.images.scan import Progress, no_progress
 from medtransfer.deploy.adaptation.adapted_bundle import AdaptedBundle
 from medtransfer.deploy.adaptation.by_arm import (
@@ -14,18 +13,24 @@ from medtransfer.deploy.adaptation.by_arm import (
     recalibrated_bundle,
     tuned_bundle,
 )
-from medtransfer.deploy.adaptation.patients import require_patients
+from medtransfer.deploy.adaptation.patients import require_answers, require_patients
+from medtransfer.deploy.adaptation.tuning.config import SequentialConfig
 from medtransfer.deploy.bundle.fits import carried_fit
 from medtransfer.deploy.bundle.reader import SUFFIX
 from medtransfer.deploy.inference.model import BundleModel, load_bundle
-from medtransfer.deploy.validation.labelled_cases import PatientCheck, accept_any, score_labelled
+from medtransfer.deploy.validation.labelled_cases import (
+    LabelledPatients,
+    PatientCheck,
+    accept_any,
+    score_labelled,
+)
 from medtransfer.deploy.validation.local_network import local_network
 from medtransfer.deploy.validation.validate import bundle_evaluation, home_predictions
 from medtransfer.errors import ConfigError, fault_list, listed
 from medtransfer.evaluation.comparison.adaptation.adapted_run import SELECTED, ArmOrSelected
 from medtransfer.evaluation.comparison.adaptation.probed_run import PROBE
 from medtransfer.evaluation.scoring.config import EvaluationConfig
-from medtransfer.posthoc.adaptation.arms import ARMS, MIN_ISOTONIC, Arm
+from medtransfer.posthoc.adaptation.arms import ARMS, MIN_ISOTONIC, Arm, NetworkArm, TrainedArm
 from medtransfer.tables.values.value_map import ValueMap
 
 BundleArm = ArmOrSelected | Literal["probe", "sequential"]
@@ -49,6 +54,7 @@ def adapt_bundle(
     values: ValueMap | None = None,
     min_isotonic: int = MIN_ISOTONIC,
     patients: int | None = None,
+    sequential: SequentialConfig | None = None,
     curves: Path | None = None,
     evaluation: EvaluationConfig | None = None,
     on_progress: Progress = no_progress,
@@ -73,6 +79,7 @@ def adapt_bundle(
         values: Values to read in place of others, by column: ``{"sex": {"w": "F", "m": "M"}}``.
         min_isotonic: Positive and negative cases that the arm `isotonic` needs.
         patients: Labelled patients to fit `probe` or `sequential` on, about; half by default.
+        sequential: Rate, steps and other settings of the arm `sequential`.
         curves: Parquet file to write: every arm by number of patients, on the hospital's others.
         evaluation: Replicates and seed; operating points are the bundle's.
         on_progress: Called with the numbers of images done and to do.
@@ -89,7 +96,8 @@ def adapt_bundle(
     """
     out, chosen = Path(out), _known_arm(arm)
     model = bundle if isinstance(bundle, BundleModel) else load_bundle(bundle)
-    _require_possible(model, out, chosen, patients, curves)
+    asked = Asked(out, chosen, patients=patients, sequential=sequential, curves=curves)
+    _require_possible(model, asked)
     evaluation = bundle_evaluation(model.bundle, evaluation)
     labelled = score_labelled(
         model,
@@ -99,7 +107,7 @@ def adapt_bundle(
         values=values,
         on_progress=on_progress,
         with_features=chosen == PROBE or curves is not None,
-        check=_patient_check(chosen, patients),
+        check=_patient_check(chosen, model.facts.task, patients),
     )
     network = local_network(
         home_predictions(model.bundle),
@@ -115,6 +123,7 @@ def adapt_bundle(
         out=out,
         patients=patients,
         min_isotonic=min_isotonic,
+        sequential=sequential or SequentialConfig(),
         curves=curves,
         on_progress=on_progress,
         on_training=on_training,
@@ -129,18 +138,32 @@ def adapt_bundle(
     return replace(adapted, notes=(*labelled.notes, *adapted.notes))
 
 
-def _require_possible(
-    model: BundleModel,
-    out: Path,
-    arm: BundleArm,
-    patients: int | None,
-    curves: Path | None,
-) -> None:
+@dataclass(frozen=True)
+class Asked:
+    """Settings of an adaptation as they were asked for.
+
+    Attributes:
+        out: Bundle to write.
+        arm: The arm.
+        patients: Number to fit on.
+        sequential: Of the arm `sequential`.
+        curves: Table to write.
+    """
+
+    out: Path
+    arm: BundleArm
+    patients: int | None
+    sequential: SequentialConfig | None
+    curves: Path | None
+
+
+def _require_possible(model: BundleModel, asked: Asked) -> None:
     """Check, before an image is read, what the settings ask for.
 
     Raises:
         ConfigError: A name cannot be used, or a setting does not belong to the arm.
     """
+    out, arm, curves = asked.out, asked.arm, asked.curves
     faults: list[str] = []
     if out.suffix != SUFFIX:
         faults.append(f'"{out.name}" does not end in {SUFFIX}: name the bundle so')
@@ -148,26 +171,45 @@ def _require_possible(
         faults.append(f'"{out.name}" is the parent: give the adapted bundle another name')
     if curves is not None and curves.suffix != ".parquet":
         faults.append(f'"{curves.name}" does not end in .parquet: name the table so')
-    if patients is not None and arm not in (PROBE, SEQUENTIAL):
+    if asked.patients is not None and arm not in (PROBE, SEQUENTIAL):
         faults.append(
             f"--patients is for --arm {PROBE} and {SEQUENTIAL}: '{arm}' is fitted on all of them"
         )
-    if arm == SEQUENTIAL and model.facts.network.tuning == "linear":
-        faults.append(
-            f"--arm {SEQUENTIAL} goes on with a training, and the study trained the head of this "
-            f"network alone: --arm {PROBE} fits a new one"
-        )
-    if arm == SEQUENTIAL and model.runtime != "torch":
-        faults.append(f"--arm {SEQUENTIAL} trains in torch: leave runtime='{model.runtime}' out")
+    if arm == SEQUENTIAL:
+        faults += _sequential_faults(model, asked.sequential or SequentialConfig())
+    elif asked.sequential is not None:
+        faults.append(f"settings of further training are for --arm {SEQUENTIAL}, not '{arm}'")
     if faults:
         raise ConfigError(fault_list("The bundle cannot be adapted so", faults))
 
 
-def _patient_check(arm: BundleArm, patients: int | None) -> PatientCheck:
-    """Check of the number of labelled patients, for an arm that needs some to judge it."""
+def _sequential_faults(model: BundleModel, settings: SequentialConfig) -> list[str]:
+    """Reasons that the networks of a bundle cannot be trained further."""
+    from medtransfer.deploy.adaptation.tuning.networks import stage_fault  # loads torch
+
+    if model.runtime != "torch":
+        return [f"--arm {SEQUENTIAL} trains in torch: leave runtime='{model.runtime}' out"]
+    if model.facts.network.tuning == "linear":
+        fault = (
+            f"--arm {SEQUENTIAL} goes on with a training, and the study trained the head of this "
+            f"network alone: --arm {PROBE} fits a new one"
+        )
+        return [fault]
+    fault = stage_fault(model.facts, settings.frozen_stages)
+    return [] if fault is None else [fault]
+
+
+def _patient_check(arm: BundleArm, task: Task, asked: int | None) -> PatientCheck:
+    """Check of the labelled patients, for an arm that needs some to judge it."""
     match arm:
         case "probe" | "sequential":
-            return partial(require_patients, arm, asked=patients)
+            fitted: NetworkArm | TrainedArm = arm
+
+            def check(patients: LabelledPatients) -> None:
+                require_patients(fitted, patients.hospital, patients.number, asked)
+                require_answers(fitted, task, patients)
+
+            return check
         case _:
             return accept_any
 

@@ -25,6 +25,7 @@ from medtransfer.deploy.adaptation.patients import (
 )
 from medtransfer.deploy.adaptation.probed_bundle import probed_entries
 from medtransfer.deploy.adaptation.tuning.bundle import tuned_entries
+from medtransfer.deploy.adaptation.tuning.config import SequentialConfig
 from medtransfer.deploy.adaptation.tuning.sequential import tune_at_hospital
 from medtransfer.deploy.bundle.card import bundle_card
 from medtransfer.deploy.bundle.reader import CARD, FACTS, write_bundle
@@ -56,6 +57,7 @@ class Adaptation:
         out: Bundle to write.
         patients: To fit on, about, for arms that need patients to judge them; None for half.
         min_isotonic: Positive and negative cases that the arm `isotonic` needs.
+        sequential: Settings of further training.
         curves: Table of curves to write; None for none.
         on_progress: Called with the numbers of images done and to do.
         on_training: Called with the numbers of training steps done and to do.
@@ -67,6 +69,7 @@ class Adaptation:
     out: Path
     patients: int | None
     min_isotonic: int
+    sequential: SequentialConfig
     curves: Path | None
     on_progress: Progress
     on_training: Progress
@@ -175,10 +178,11 @@ def tuned_bundle(adaptation: Adaptation) -> AdaptedBundle:
     fitted, settings = network.run.patients(division.pool), adaptation.settings
     with_curves = adaptation.curves is not None
     sizes = [size for size in settings.patients if MIN_FITTED[SEQUENTIAL] <= size < fitted]
+    sizes = (*(sizes if with_curves else ()), fitted)
     alone: tuple[AnyArm, ...] = ("carried",)
     settings = settings.model_copy(
         update={
-            "patients": (*(sizes if with_curves else ()), fitted),
+            "patients": sizes,
             "arms": settings.arms if with_curves else alone,
             "pool": fitted_share(network.run.patients(network.cases), patients),
         }
@@ -188,7 +192,8 @@ def tuned_bundle(adaptation: Adaptation) -> AdaptedBundle:
         adaptation.labelled,
         network,
         division,
-        settings,
+        adaptation.sequential,
+        sizes=sizes,
         out=adaptation.out,
         on_progress=adaptation.on_progress,
         on_training=adaptation.on_training,

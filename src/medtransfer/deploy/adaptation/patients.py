@@ -5,8 +5,10 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
+from medtransfer.data.config import Task
+from medtransfer.deploy.validation.labelled_cases import LabelledPatients
 from medtransfer.deploy.validation.local_network import LocalNetwork
-from medtransfer.errors import ConfigError, plural
+from medtransfer.errors import ConfigError, listed, plural
 from medtransfer.evaluation.comparison.adaptation.config import AdaptConfig
 from medtransfer.evaluation.comparison.adaptation.hospital_division import Division, divide
 from medtransfer.evaluation.scoring.run import RunArrays, run_arrays
@@ -15,6 +17,8 @@ from medtransfer.posthoc.adaptation.arms import NetworkArm, TrainedArm
 
 MIN_TEST_PATIENTS = 2
 """Patients that judge an adapted network, at least."""
+MIN_OF_ANSWER = 2
+"""Patients of an answer that a new head or a further training needs, at least."""
 MIN_FITTED: dict[NetworkArm | TrainedArm, int] = {"probe": 2, "sequential": 10}
 """Patients that an arm is fitted on, at least."""
 
@@ -43,6 +47,40 @@ def require_patients(
         f"The arm '{arm}' is judged on patients that it was not fitted on: {wanted}"
         f"{plural(total, 'patient')} of {hospital} have a label{allowed}."
     )
+
+
+def require_answers(arm: NetworkArm | TrainedArm, task: Task, patients: LabelledPatients) -> None:
+    """Refuse patients whose labels an arm cannot be fitted on, however they are drawn.
+
+    A new head is chosen by a cross-validation over patients, and further training by patients held
+    back: both take two patients of an answer.
+
+    Args:
+        arm: The arm.
+        task: How the targets relate to each other.
+        patients: Of the hospital.
+
+    Raises:
+        ConfigError: No target has enough patients of both answers, or a class has too few.
+    """
+    positive, negative = patients.positive, patients.negative
+    few = [name for name in positive if positive[name] < MIN_OF_ANSWER]
+    if task == "single-label" and arm == "probe":
+        if few:
+            counts = listed([f"'{name}' has {positive[name]}" for name in few])
+            raise ConfigError(
+                f"The arm '{arm}' fits one head for all classes and needs {MIN_OF_ANSWER} labelled "
+                f"patients of each: of {patients.hospital} {counts}. Take --arm sequential or "
+                "temperature, which do without."
+            )
+        return
+    least = {name: min(positive[name], negative[name]) for name in positive}
+    if max(least.values()) < MIN_OF_ANSWER:
+        counts = [f"'{n}' has {positive[n]} and {negative[n]}" for n in positive]
+        raise ConfigError(
+            f"The arm '{arm}' needs {MIN_OF_ANSWER} labelled patients with a finding and "
+            f"{MIN_OF_ANSWER} without it: of {patients.hospital} {listed(counts)}."
+        )
 
 
 def divide_patients(

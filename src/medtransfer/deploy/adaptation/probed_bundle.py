@@ -127,8 +127,8 @@ def _changes(facts: BundleFacts, probe: HospitalProbe) -> tuple[str, ...]:
     fitted: list[str] = []
     run, hospital = probe.network.run, probe.network.hospital
     patients = plural(probe.patients, "patient")
-    for number, name in enumerate(run.names):
-        of_target = probe.probes[WHOLE_CASE if run.single_label else number]
+    for number, of_target in probe.probes.items():
+        name = listed(run.names) if number == WHOLE_CASE else run.names[number]
         if not isinstance(of_target, str):
             penalties = [f"{of_member.penalty:g}" for of_member in of_target]
             word = "penalty" if len(penalties) == 1 else "penalties"

@@ -17,6 +17,7 @@ from medtransfer.deploy.adaptation.joined_training import (
     joined_facts,
 )
 from medtransfer.deploy.bundle.card import bundle_card
+from medtransfer.deploy.bundle.facts.further_training import FurtherTrainingFacts
 from medtransfer.deploy.bundle.facts.targets import TargetFacts
 from medtransfer.deploy.bundle.promises import promised_cases
 from medtransfer.deploy.bundle.reader import (
@@ -55,6 +56,7 @@ class ReplacedNetworks:
         members: The same as a table for each network, in the order of `run`.
         weights: Weights file of each network.
         statistics: Arrays of the detectors of each network.
+        further_training: Training that made the networks; None for a new head.
     """
 
     network: NetworkFacts
@@ -68,6 +70,7 @@ class ReplacedNetworks:
     members: Sequence[pl.DataFrame]
     weights: Sequence[bytes]
     statistics: Sequence[NumpyArrays]
+    further_training: FurtherTrainingFacts | None = None
 
 
 def replaced_entries(
@@ -97,6 +100,10 @@ def replaced_entries(
         changes=(*facts.changes, *new.changes),
         onnx=None,
         levels=(),
+        further_training=(
+            *facts.further_training,
+            *([] if (made := new.further_training) is None else [made]),
+        ),
     )
     names = [detector.name for detector in new.detectors]
     promised = promised_cases(new.members, new.run, names, facts.training.salt)

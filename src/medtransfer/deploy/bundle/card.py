@@ -67,6 +67,7 @@ def bundle_page(bundle: Bundle, *, trusted: bool = False) -> str:
             f"  fitted on    {plural(training.tune_cases, 'case')} of "
             f"{plural(training.tune_patients, 'patient')}: thresholds, calibrators, sets"
         ),
+        *(f"  further      {printable(t.sentence(), 300)}" for t in facts.further_training),
         f"  taken        {printable(training.why, 300)}",
         (
             f"  input        {sides_words(facts.input.crop)} px, {facts.network.pool} over "

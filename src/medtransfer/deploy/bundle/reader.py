@@ -273,6 +273,8 @@ def facts_text(facts: BundleFacts) -> str:
         fields["clinical"] = True
     if not facts.levels:
         fields["levels"] = True
+    if not facts.further_training:
+        fields["further_training"] = True
     return json_text(_FACTS.dump_python(facts, mode="json", exclude=cast("Any", fields)))
 
 

@@ -14,6 +14,7 @@ from pydantic.dataclasses import dataclass
 from medtransfer.data.config import SizePixels, Task
 from medtransfer.data.images.region import Framing
 from medtransfer.data.images.shards import Coding
+from medtransfer.deploy.bundle.facts.further_training import FurtherTrainingFacts
 from medtransfer.deploy.bundle.facts.targets import (
     STRICT,
     Count,
@@ -265,6 +266,7 @@ class BundleFacts:
         onnx: The networks in ONNX beside torch's; None if they are not inside.
         clinical: Clinical data that each network sees, in order; left out where none sees any.
         levels: Units of several cases that are predicted too; left out where there are none.
+        further_training: Trainings at other hospitals, in order; left out where there are none.
     """
 
     schema_version: Literal[1]
@@ -289,6 +291,7 @@ class BundleFacts:
     onnx: OnnxFacts | None = None
     clinical: tuple[tuple[CovariateFacts, ...], ...] = ()
     levels: Annotated[tuple[LevelFacts, ...], Field(max_length=20)] = ()
+    further_training: Annotated[tuple[FurtherTrainingFacts, ...], Field(max_length=100)] = ()
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Labelled cases of a hospital, scored by a bundle."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,12 +25,30 @@ from medtransfer.tables.values.reading import ReadCells, Roles, read_cells
 from medtransfer.tables.values.sex import names_sex
 from medtransfer.tables.values.value_map import ValueMap
 
-PatientCheck = Callable[[str, int], None]
-"""Called with a hospital and the number of its labelled patients; it may refuse them."""
+
+@dataclass(frozen=True)
+class LabelledPatients:
+    """Labelled patients of a hospital, counted before an image is read.
+
+    Attributes:
+        hospital: Its name.
+        number: Of the patients.
+        positive: Patients with a positive case, by target; in a single-label task by class.
+        negative: Patients with a negative case, likewise.
+    """
+
+    hospital: str
+    number: int
+    positive: Mapping[str, int]
+    negative: Mapping[str, int]
 
 
-def accept_any(_hospital: str, _patients: int) -> None:
-    """Take any number of patients."""
+PatientCheck = Callable[[LabelledPatients], None]
+"""Called with the labelled patients of a hospital; it may refuse them."""
+
+
+def accept_any(_patients: LabelledPatients) -> None:
+    """Take any patients."""
 
 
 @dataclass(frozen=True)
@@ -160,11 +178,27 @@ def label_table(table: Manifest, data: DataConfig) -> pl.DataFrame:
 
 
 def _check_patients(frame: pl.DataFrame, labels: pl.DataFrame, check: PatientCheck) -> None:
-    """Let the number of labelled patients be checked; that there are none is said elsewhere."""
+    """Let the labelled patients be checked; that there are none is said elsewhere."""
     labelled = labels.filter(pl.any_horizontal(pl.exclude("case_id").is_not_null()))
-    rows = frame.filter(pl.col("case_id").is_in(labelled["case_id"].implode()))
-    if len(rows):
-        check(str(rows["cohort"][0]), rows["patient_id"].n_unique())
+    patients = frame.select("case_id", "patient_id", "cohort").unique("case_id")
+    rows = labelled.join(patients, on="case_id")
+    if rows.is_empty():
+        return
+    names = [name for name in labelled.columns if name != "case_id"]
+
+    def count(value: float) -> dict[str, int]:
+        of_value = {name: rows.filter(pl.col(name) == value) for name in names}
+        prefix = "target_"
+        return {n.removeprefix(prefix): r["patient_id"].n_unique() for n, r in of_value.items()}
+
+    check(
+        LabelledPatients(
+            hospital=str(rows["cohort"][0]),
+            number=rows["patient_id"].n_unique(),
+            positive=count(1.0),
+            negative=count(0.0),
+        )
+    )
 
 
 def _of_cohort(frame: pl.DataFrame, cohort: str | None) -> pl.DataFrame:

@@ -4,6 +4,7 @@ import polars as pl
 from tests.prediction_tables import Site, binary_table
 
 from medtransfer.deploy.adaptation.patients import divide_patients, labelled_network
+from medtransfer.deploy.adaptation.tuning.config import SequentialConfig
 from medtransfer.deploy.adaptation.tuning.draws import HELD_LACKS_CLASS, tuning_draws
 from medtransfer.deploy.validation.local_network import LocalNetwork, local_network
 from medtransfer.evaluation.scoring.config import EvaluationConfig
@@ -24,7 +25,7 @@ def patients_of(network: LocalNetwork, cases: Flags) -> set[str]:
 def test_draws_are_nested_and_no_patient_is_in_two_parts() -> None:
     network = network_of(SOUTH)
     division = divide_patients(network, "sequential", 0, 100)
-    few, many = tuning_draws(network, division, (50, 100), 0)
+    few, many = tuning_draws(network, division, (50, 100), SequentialConfig())
     assert (few.patients, few.held_patients) == (50, 15)
     assert (many.patients, many.held_patients) == (100, 30)
     assert few.case_ids < many.case_ids
@@ -37,11 +38,22 @@ def test_draws_are_nested_and_no_patient_is_in_two_parts() -> None:
         assert draw.reason is None
 
 
+def test_share_and_seed_change_who_is_held_back_alone() -> None:
+    network = network_of(SOUTH)
+    division = divide_patients(network, "sequential", 0, 100)
+    (usual,) = tuning_draws(network, division, (100,), SequentialConfig())
+    (half,) = tuning_draws(network, division, (100,), SequentialConfig(held_share=0.5))
+    (other,) = tuning_draws(network, division, (100,), SequentialConfig(seed=1))
+    assert half.held_patients == 50
+    assert usual.case_ids == half.case_ids == other.case_ids
+    assert (usual.held != other.held).any()
+
+
 def test_a_part_without_both_answers_says_so() -> None:
     ill = SOUTH.filter(target_x=1.0)["patient_id"][0]  # in one of the parts, or in none
     network = network_of(SOUTH.filter((pl.col("target_x") == 0) | (pl.col("patient_id") == ill)))
     division = divide_patients(network, "sequential", 0, None)
-    (draw,) = tuning_draws(network, division, (20,), 0)
+    (draw,) = tuning_draws(network, division, (20,), SequentialConfig())
     assert draw.reason in (HELD_LACKS_CLASS, "the labelled cases lack a class")
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+import safetensors.numpy
 from scipy.special import expit
 from tests.deploy.handmade import facts as handmade_facts
 from tests.deploy.handmade import write_by_hand
@@ -15,7 +16,8 @@ from medtransfer.deploy.adaptation.adapt import adapt_bundle
 from medtransfer.deploy.adaptation.adapted_bundle import AdaptedBundle, adaptation_text
 from medtransfer.deploy.adaptation.by_arm import Adaptation
 from medtransfer.deploy.adaptation.tuning import rule
-from medtransfer.deploy.bundle.reader import Bundle
+from medtransfer.deploy.adaptation.tuning.config import SequentialConfig
+from medtransfer.deploy.bundle.reader import CARD, Bundle
 from medtransfer.deploy.inference.model import load_bundle
 from medtransfer.errors import ConfigError
 from medtransfer.evaluation.comparison.adaptation.config import AdaptConfig
@@ -136,6 +138,36 @@ def test_a_stopped_training_goes_on_and_ends_in_the_same_bytes(
 
 
 @pytest.mark.slow
+def test_settings_act_and_are_on_the_card(bundle: Bundle, south: Path, tmp_path: Path) -> None:
+    settings = SequentialConfig(
+        learning_rate=0.02, steps=3, frozen_stages=2, batch_norm="trained", held_share=0.4, seed=5
+    )
+    made = adapt_bundle(
+        bundle.path,
+        south,
+        tmp_path / "s.medt",
+        arm="sequential",
+        patients=40,
+        sequential=settings,
+        evaluation=QUICK,
+    )
+    (record,) = made.bundle.facts.further_training
+    assert (record.train_patients, record.tune_patients) == (24, 16)
+    kept = {name: getattr(record, name) for name in SequentialConfig.model_fields}
+    assert kept == settings.model_dump()
+    assert made.bundle.facts.network.tuning == "partial"
+    words = (
+        "peak learning rate 0.02, batches of 8, all but the lowest 2 stages, batch normalisation"
+    )
+    assert words in made.bundle.contents()[CARD].decode()
+    assert words in load_bundle(made.bundle.path).show()
+    before, after = (safetensors.numpy.load(b.weights(0)) for b in (bundle, made.bundle))
+    changed = {name for name, value in after.items() if not np.array_equal(value, before[name])}
+    assert not [name for name in changed if name.startswith(("backbone.conv_stem", "backbone.bn1"))]
+    assert any("running_mean" in name for name in changed)
+
+
+@pytest.mark.slow
 def test_every_network_of_an_ensemble_is_tuned(
     ensemble: Bundle, south: Path, tmp_path: Path
 ) -> None:
@@ -161,6 +193,11 @@ def test_what_cannot_be_tuned_is_refused_with_the_way_out(
         adapt_bundle(bundle.path, south, out, arm="shifted-only")
     with pytest.raises(ConfigError, match=r"9 to fit on .* 80 patients of south .*: 10 to 78"):
         adapt_bundle(bundle.path, south, out, arm="sequential", patients=9)
+    frozen = SequentialConfig(frozen_stages=40)
+    with pytest.raises(ConfigError, match=r"frozen_stages is 40, and the network has \d+ groups"):
+        adapt_bundle(bundle.path, south, out, arm="sequential", sequential=frozen)
+    with pytest.raises(ConfigError, match="settings of further training are for --arm sequential"):
+        adapt_bundle(bundle.path, south, out, arm="platt", sequential=SequentialConfig())
     network = handmade_facts().network
     linear = handmade_facts(network=type(network)(**{**vars(network), "tuning": "linear"}))
     made = write_by_hand(tmp_path / "linear.medt", linear)

@@ -16,6 +16,8 @@ from medtransfer.deploy.adaptation.replaced_networks import (
     lost_sentences,
     replaced_entries,
 )
+from medtransfer.deploy.bundle.facts.further_training import FurtherTrainingFacts
+from medtransfer.deploy.bundle.facts.targets import TargetFacts
 from medtransfer.deploy.bundle.fits import all_target_facts, reported_facts
 from medtransfer.deploy.bundle.reader import Bundle
 from medtransfer.deploy.bundle.schema import BundleFacts, DetectorFacts
@@ -46,7 +48,8 @@ def tuned_entries(
         Facts, entries, and sentences on what was changed.
     """
     facts = bundle.facts
-    kind = facts.targets[0].calibrator or "temperature"
+    # classes are calibrated together
+    kind = (facts.case or facts.targets[0]).calibrator or "temperature"
     policies = {
         target.name: LabelPolicy(uncertain=target.uncertain, empty=target.empty)
         for target in facts.targets
@@ -55,18 +58,21 @@ def tuned_entries(
     if facts.case is not None:
         case = reported_facts("case", network.fit[WHOLE_CASE], kind, LabelPolicy())
     detectors, joined = _detectors(facts, network), _joined(networks, network)
+    training = _further_training(networks, joined)
+    targets = all_target_facts(policies, network.fit, kind)
     new = ReplacedNetworks(
-        network=replace(facts.network, tuning="full"),
-        targets=all_target_facts(policies, network.fit, kind),
+        network=replace(facts.network, tuning=networks.training.tuning.mode),
+        targets=targets,
         case=case,
         detectors=detectors,
         patients=joined,
         case_ids=networks.draw.case_ids,
-        changes=tuple(_changes(facts, networks, network, joined, detectors)),
+        changes=(*_changes(facts, training, detectors), *_unlearned(facts, networks, targets)),
         run=network.run,
         members=[member.predictions for member in networks.members],
         weights=[member.weights for member in networks.members],
         statistics=[member.detectors if detectors else {} for member in networks.members],
+        further_training=training,
     )
     child, entries = replaced_entries(bundle, new, source, network.evaluation)
     return child, entries, new.changes
@@ -95,34 +101,66 @@ def _joined(networks: "TunedNetworks", network: LocalNetwork) -> JoinedPatients:
     )
 
 
+def _further_training(networks: "TunedNetworks", joined: JoinedPatients) -> FurtherTrainingFacts:
+    training, settings = networks.training, networks.settings
+    return FurtherTrainingFacts(
+        hospital=joined.hospital,
+        train_patients=joined.train_patients,
+        tune_patients=joined.tune_patients,
+        learning_rate=training.learning_rate,
+        batch_size=training.batch_size,
+        steps=training.steps or 0,
+        selected=tuple(member.selected for member in networks.members),
+        frozen_stages=settings.frozen_stages,
+        batch_norm=settings.batch_norm,
+        held_share=settings.held_share,
+        seed=settings.seed,
+    )
+
+
+def _unlearned(
+    facts: BundleFacts, networks: "TunedNetworks", targets: Sequence[TargetFacts]
+) -> Iterator[str]:
+    """Sentences on answers that the hospital's patients did not have."""
+    names = networks.draw.unlearned
+    if names and facts.task == "single-label":
+        yield (
+            f"no patient who trained the network has the class {listed(names)}: it was trained to "
+            "answer otherwise"
+        )
+    elif names:
+        yield (
+            "the patients who trained the network do not have both answers for "
+            f"{listed(names)}: it did not learn to tell them apart"
+        )
+    for target in targets:
+        points = [point for point, value in target.thresholds.items() if value is None]
+        if points:
+            reason = target.missing.get(points[0], "undefined")
+            yield f"{target.name}: no threshold at {listed(points)} ({reason})"
+
+
 def _changes(
-    facts: BundleFacts,
-    networks: "TunedNetworks",
-    network: LocalNetwork,
-    joined: JoinedPatients,
-    detectors: Sequence[DetectorFacts],
+    facts: BundleFacts, training: FurtherTrainingFacts, detectors: Sequence[DetectorFacts]
 ) -> Iterator[str]:
     """Sentences on what was changed."""
-    training, hospital = networks.training, network.hospital
-    steps = [member.selected for member in networks.members]
-    kept = "step" if len(set(steps)) == 1 else "steps"
     yield (
-        f"{listed(facts.names)}: {SEQUENTIAL} ({TRAINED_MEANINGS[SEQUENTIAL]}) with "
-        f"{plural(networks.draw.patients, 'patient')} of {hospital}: {joined.train_patients} "
-        f"trained it, {joined.tune_patients} were held back and selected {kept} "
-        f"{listed(map(str, dict.fromkeys(steps)))} of {training.steps} (peak learning rate "
-        f"{training.learning_rate:g}, batches of {training.batch_size})"
+        f"{listed(facts.names)}: {SEQUENTIAL} ({TRAINED_MEANINGS[SEQUENTIAL]}) "
+        f"{training.sentence()}"
     )
     if facts.network.tuning not in ("full", "linear"):
+        trained = "all weights were trained"
+        if training.frozen_stages:
+            trained = f"all but the lowest {plural(training.frozen_stages, 'stage')} were trained"
         yield (
-            f"all weights were trained: a bundle does not hold what the study's tuning "
+            f"{trained}: a bundle does not hold what the study's tuning "
             f"({facts.network.tuning}) left alone"
         )
     yield (
         "thresholds, calibrators, prediction sets and the limits of the OOD gate were fitted anew "
-        f"on the {plural(joined.tune_patients, 'patient')} held back"
+        f"on the {plural(training.tune_patients, 'patient')} held back"
     )
-    yield f"the promised cases are those of {hospital} that judged the network"
+    yield f"the promised cases are those of {training.hospital} that judged the network"
     lost = {d.name for d in facts.detectors} - {d.name for d in detectors}
     if lost:
         yield f"OOD detectors left out, as their scores are no numbers here: {listed(sorted(lost))}"

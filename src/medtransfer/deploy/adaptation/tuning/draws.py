@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medtransfer.data.stratify import stratify
-from medtransfer.deploy.adaptation.tuning.rule import HELD_SHARE
+from medtransfer.deploy.adaptation.tuning.config import SequentialConfig
 from medtransfer.deploy.validation.local_network import LocalNetwork
 from medtransfer.evaluation.comparison.adaptation.config import AdaptConfig
 from medtransfer.evaluation.comparison.adaptation.hospital_division import Division, nested_draws
@@ -31,6 +31,8 @@ class TuningDraw:
         held: Cases that select the checkpoint and that thresholds and calibrators are fitted on.
             [N]
         reason: Reason that no network can be tuned with them; None if one can.
+        unlearned: Targets of which the training cases have one answer alone, or classes that none
+            of them has.
     """
 
     patients: int
@@ -39,6 +41,7 @@ class TuningDraw:
     train: Flags
     held: Flags
     reason: str | None
+    unlearned: tuple[str, ...]
 
     @property
     def case_ids(self) -> set[str]:
@@ -47,7 +50,7 @@ class TuningDraw:
 
 
 def tuning_draws(
-    network: LocalNetwork, division: Division, sizes: Sequence[int], seed: int
+    network: LocalNetwork, division: Division, sizes: Sequence[int], settings: SequentialConfig
 ) -> Iterator[TuningDraw]:
     """Draw nested sets of patients from those to fit on, each divided by patient.
 
@@ -55,13 +58,14 @@ def tuning_draws(
         network: Predictions of the bundle at the hospital.
         division: Patients to draw from, and those that judge.
         sizes: Numbers of patients, rising.
-        seed: Of the draw and of the parts, which are stratified by the targets that a patient is
-            ever positive for.
+        settings: Share that is held back, and the seed of the draw and of the parts, which are
+            stratified by the targets that a patient is ever positive for.
     """
-    run = network.run
+    run, seed = network.run, settings.seed
     ids = run.frame["case_id"].to_numpy().astype(np.str_)
     for draw in nested_draws(run, division, sizes, AdaptConfig(seed=seed, draws=1)):
-        held = draw.cases & _held_back(run, draw.cases, f"{network.hospital} {draw.size}", seed)
+        name = f"{network.hospital} {draw.size}"
+        held = draw.cases & _held_back(run, draw.cases, name, settings)
         train = draw.cases & ~held
         yield TuningDraw(
             patients=draw.size,
@@ -70,16 +74,25 @@ def tuning_draws(
             train=train,
             held=held,
             reason=_lacking(run, train, held),
+            unlearned=tuple(_unlearned(run, train)),
         )
 
 
-def _held_back(run: RunArrays, cases: Flags, name: str, seed: int) -> Flags:
+def _held_back(run: RunArrays, cases: Flags, name: str, settings: SequentialConfig) -> Flags:
     """Cases of the patients that are held back. [N]"""
     patients, unit = np.unique(run.patient[cases], return_inverse=True)
     positive = np.zeros((len(patients), len(run.names)), dtype=bool)
     np.logical_or.at(positive, unit, np.nan_to_num(run.targets[cases]) > 0.5)
-    parts = stratify(positive, (1 - HELD_SHARE, HELD_SHARE), generator(seed, "held back", name))
+    shares = 1 - settings.held_share, settings.held_share
+    parts = stratify(positive, shares, generator(settings.seed, "held back", name))
     return np.isin(run.patient, patients[parts == 1])
+
+
+def _unlearned(run: RunArrays, train: Flags) -> Iterator[str]:
+    for number, name in enumerate(run.names):
+        answers = set(run.truth(number)[train & run.labelled(number)].tolist())
+        if 1 not in answers or (0 not in answers and not run.single_label):
+            yield name
 
 
 def _lacking(run: RunArrays, train: Flags, held: Flags) -> str | None:

@@ -5,25 +5,29 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
+import torch
 from numpy.typing import NDArray
 
 from medtransfer.data.cases import Cases
 from medtransfer.data.covariates.encoding import CovariateEncoding
 from medtransfer.data.images.scan import Progress
+from medtransfer.deploy.adaptation.tuning.config import SequentialConfig
 from medtransfer.deploy.adaptation.tuning.draws import TuningDraw
 from medtransfer.deploy.adaptation.tuning.hospital import HospitalImages, TuningCases
 from medtransfer.deploy.adaptation.tuning.rule import Device, tuning_rule
 from medtransfer.deploy.adaptation.tuning.work import TuningWork
 from medtransfer.deploy.bundle.gate import detector_arrays
+from medtransfer.deploy.bundle.schema import BundleFacts
 from medtransfer.deploy.clinical.facts import encodings_of
 from medtransfer.deploy.inference.model import BundleModel
 from medtransfer.deploy.inference.network import bundled_classifier
-from medtransfer.errors import StudyError
+from medtransfer.errors import ConfigError, StudyError
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.metrics.kernels.sums import Flags, Floats
+from medtransfer.models.backbones import build_backbone, layer_numbers
 from medtransfer.models.config import ModelConfig
 from medtransfer.runs.config import Transfer
-from medtransfer.runs.fine_tune import RunCases, fine_tune, prediction_parts
+from medtransfer.runs.fine_tune import RunCases, fine_tune, prediction_parts, prepare_tuning
 from medtransfer.runs.transfer import pick_device
 from medtransfer.tables.predictions import OOD_PREFIX
 from medtransfer.training.checkpoint import MODEL
@@ -55,11 +59,13 @@ class TunedNetworks:
 
     Attributes:
         draw: The patients.
-        training: Settings of the training.
+        settings: Settings of the arm.
+        training: Settings of the training that follow from them.
         members: The networks, in order.
     """
 
     draw: TuningDraw
+    settings: SequentialConfig
     training: TrainingConfig
     members: Sequence[TunedMember]
 
@@ -67,6 +73,30 @@ class TunedNetworks:
     def frame(self) -> pl.DataFrame:
         """Predictions of all members: `tune` are the cases held back, `test` those that judge."""
         return pl.concat([member.predictions for member in self.members])
+
+
+def stage_fault(facts: BundleFacts, frozen: int) -> str | None:
+    """Sentence on stages that cannot be frozen; None if they can.
+
+    Args:
+        facts: Of the bundle.
+        frozen: Stages to freeze, from below.
+    """
+    if not frozen:
+        return None
+    try:
+        with torch.device("meta"):
+            architecture = facts.network.architecture.architecture()
+            backbone = build_backbone(architecture, seed=0, input_size=facts.input.crop)
+        _, top = layer_numbers(backbone, coarse=True)
+    except ConfigError as error:
+        return str(error).rstrip(".")
+    if frozen <= top:
+        return None
+    return (
+        f"frozen_stages is {frozen}, and the network has {top} groups of layers (allowed: 0 to "
+        f"{top}, which trains the head alone)"
+    )
 
 
 class Tuning:
@@ -78,7 +108,7 @@ class Tuning:
         hospital: HospitalImages,
         work: TuningWork,
         *,
-        seed: int,
+        settings: SequentialConfig,
         on_progress: Progress,
         on_training: Progress,
     ) -> None:
@@ -88,12 +118,13 @@ class Tuning:
             model: The bundle.
             hospital: Its images.
             work: Holds checkpoints and prepared images.
-            seed: Of the first member's order of cases and crops; the next has the next one.
+            settings: Of the arm; its seed is of the first member's order of cases and crops, the
+                next has the next one.
             on_progress: Called with the numbers of images prepared and to prepare.
             on_training: Called with the numbers of steps done and to do, over all networks.
         """
         self._model, self._hospital, self._work = model, hospital, work
-        self._seed, self._on_progress, self._on_training = seed, on_progress, on_training
+        self._settings, self._on_progress, self._on_training = settings, on_progress, on_training
         self._done = self._total = 0
 
     def tune(self, draws: Sequence[TuningDraw], test: Flags) -> list[TunedNetworks]:
@@ -109,24 +140,28 @@ class Tuning:
         prepared = [
             self._hospital.cases(draw, test, self._work, self._on_progress) for draw in draws
         ]
-        settings = [self._settings(len(cases.train)) for cases in prepared]
+        trainings = [self._training(len(cases.train)) for cases in prepared]
         members = range(self._model.facts.members)
-        self._total = sum(training.steps or 0 for training in settings) * len(members)
+        self._total = sum(training.steps or 0 for training in trainings) * len(members)
         return [
             TunedNetworks(
-                draw, training, [self._tuned(draw, training, cases, member) for member in members]
+                draw=draw,
+                settings=self._settings,
+                training=training,
+                members=[self._tuned(draw, training, cases, member) for member in members],
             )
-            for draw, training, cases in zip(draws, settings, prepared, strict=True)
+            for draw, training, cases in zip(draws, trainings, prepared, strict=True)
         ]
 
-    def _settings(self, cases: int) -> TrainingConfig:
+    def _training(self, cases: int) -> TrainingConfig:
         device: Device = "auto"
         match self._model.device:
             case "cpu" | "cuda" | "mps" as named:
                 device = named
             case _:
                 pass
-        return tuning_rule(cases, device, ood=bool(self._model.facts.detectors))
+        has_gate = bool(self._model.facts.detectors)
+        return tuning_rule(cases, self._settings, device, ood=has_gate)
 
     def _tuned(
         self, draw: TuningDraw, training: TrainingConfig, cases: TuningCases, member: int
@@ -138,13 +173,15 @@ class Tuning:
             model=ModelConfig(rung=facts.network.rung, pool=facts.network.pool),
             training=training,
             evaluation=EvaluationConfig(),
-            seed=self._seed + member,
+            seed=self._settings.seed + member,
         )
         device = pick_device(training)
         classifier = bundled_classifier(self._model.bundle, member, device)
         classifier.requires_grad_(requires_grad=True)
-        # running statistics would be those of crops of a few patients
-        classifier.freeze_batch_norm(classifier.backbone.modules())
+        prepare_tuning(classifier, training.tuning, run.seed)
+        if self._settings.batch_norm == "fixed":
+            # running statistics would be those of crops of a few patients
+            classifier.freeze_batch_norm(classifier.backbone.modules())
         folder = self._work.run(draw.patients, member)
         encoding = encodings_of(facts.clinical, facts.members)[member]
         before = self._done

@@ -2,16 +2,12 @@
 
 from typing import Literal
 
+from medtransfer.deploy.adaptation.tuning.config import SequentialConfig
 from medtransfer.sizes.image_size import ImageSize, height_width, image_size
 from medtransfer.training.bit_hyperrule import LARGE_SIDES, SMALL_SIDES
-from medtransfer.training.config import TrainingConfig
+from medtransfer.training.config import TrainingConfig, TuningConfig
 
-HELD_SHARE = 0.3
-"""Share of the patients that select the checkpoint, and that thresholds and calibrators are fitted
-on; the others are trained on."""
 BATCH_SIZE = 32
-LEARNING_RATE = 0.001
-"""Peak of the schedule for batches of `BATCH_SIZE`."""
 EPOCHS = 20
 MIN_STEPS, MAX_STEPS = 60, 500
 CHECKS = 10
@@ -19,25 +15,32 @@ CHECKS = 10
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
-def tuning_rule(cases: int, device: Device = "auto", *, ood: bool = True) -> TrainingConfig:
+def tuning_rule(
+    cases: int, settings: SequentialConfig, device: Device = "auto", *, ood: bool = True
+) -> TrainingConfig:
     """Training settings for some cases of a hospital.
 
-    Batches of 32 cases, 20 passes over them but at least 60 and at most 500 steps, SGD with the
-    warm-up and the drops of BiT-HyperRule from a peak of 0.001, and the best of 10 checks. Batch
-    normalisation keeps the statistics of the bundle. Rate and normalisation were chosen on one pair
-    of hospitals alone, see benchmarks/RESULTS.md.
+    Batches of 32 cases, by default 20 passes over them but at least 60 and at most 500 steps, SGD
+    with the warm-up and the drops of BiT-HyperRule, and the best of 10 checks. The default rate and
+    batch normalisation were chosen on one pair of hospitals alone, see benchmarks/RESULTS.md.
 
     Args:
         cases: To train on.
+        settings: Rate, steps, and stages that stay as they are.
         device: To train on.
         ood: True to score how foreign each case is.
     """
-    steps = round(EPOCHS * cases / BATCH_SIZE)
+    by_rule = min(max(round(EPOCHS * cases / BATCH_SIZE), MIN_STEPS), MAX_STEPS)
+    steps = settings.steps or by_rule
+    tuning = TuningConfig()
+    if settings.frozen_stages:
+        tuning = TuningConfig(mode="partial", frozen_stages=settings.frozen_stages)
     return TrainingConfig(
         batch_size=BATCH_SIZE,
-        learning_rate=LEARNING_RATE,
-        steps=min(max(steps, MIN_STEPS), MAX_STEPS),
-        checks=CHECKS,
+        learning_rate=settings.learning_rate,
+        steps=steps,
+        checks=min(CHECKS, steps),
+        tuning=tuning,
         device=device,
         ood=ood,
     )

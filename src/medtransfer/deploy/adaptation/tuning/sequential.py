@@ -10,6 +10,7 @@ import polars as pl
 
 from medtransfer.data.config import SEQUENTIAL
 from medtransfer.data.images.scan import Progress
+from medtransfer.deploy.adaptation.tuning.config import SequentialConfig
 from medtransfer.deploy.adaptation.tuning.draws import TuningDraw, tuning_draws
 from medtransfer.deploy.adaptation.tuning.hospital import HospitalImages
 from medtransfer.deploy.adaptation.tuning.rule import tuning_rule
@@ -20,7 +21,6 @@ from medtransfer.deploy.validation.labelled_cases import LabelledScores
 from medtransfer.deploy.validation.local_network import LocalNetwork
 from medtransfer.errors import ConfigError, plural
 from medtransfer.evaluation.comparison.adaptation.adapted_run import carried_run
-from medtransfer.evaluation.comparison.adaptation.config import AdaptConfig
 from medtransfer.evaluation.comparison.adaptation.curve import ArmCurve, ArmKey, retrained_curve
 from medtransfer.evaluation.comparison.adaptation.hospital_division import Division
 from medtransfer.evaluation.scoring.run import run_arrays
@@ -108,8 +108,9 @@ def tune_at_hospital(
     labelled: LabelledScores,
     network: LocalNetwork,
     division: Division,
-    config: AdaptConfig,
+    settings: SequentialConfig,
     *,
+    sizes: Sequence[int],
     out: Path,
     on_progress: Progress,
     on_training: Progress,
@@ -124,7 +125,8 @@ def tune_at_hospital(
         labelled: Its scores of the hospital's cases.
         network: The same beside the promised cases.
         division: Patients to tune with, and those that judge.
-        config: Numbers of patients, the last of them all of those to tune with; seed.
+        settings: Of the training.
+        sizes: Numbers of patients, the last of them all of those to tune with.
         out: Bundle that is to be written.
         on_progress: Called with the numbers of images done and to do.
         on_training: Called with the numbers of steps done and to do.
@@ -135,20 +137,20 @@ def tune_at_hospital(
     """
     from medtransfer.deploy.adaptation.tuning.networks import Tuning  # loads torch
 
-    draws = list(tuning_draws(network, division, config.patients, config.seed))
+    draws = list(tuning_draws(network, division, sizes, settings))
     last = draws[-1]
     if last.reason is not None:
         raise ConfigError(
             f"The arm '{SEQUENTIAL}' cannot be fitted on {plural(last.patients, 'patient')} of "
             f"{network.hospital}: {last.reason}. No bundle was written."
         )
-    work = TuningWork.beside(out, _made_from(model, labelled, network, draws, config.seed))
+    work = TuningWork.beside(out, _made_from(model, labelled, network, draws, settings))
     hospital = HospitalImages.of(model, labelled, work, on_progress)
     tuning = Tuning(
         model,
         hospital,
         work,
-        seed=config.seed,
+        settings=settings,
         on_progress=on_progress,
         on_training=on_training,
     )
@@ -179,7 +181,7 @@ def _made_from(
     labelled: LabelledScores,
     network: LocalNetwork,
     draws: Sequence[TuningDraw],
-    seed: int,
+    settings: SequentialConfig,
 ) -> dict[str, object]:
     """All that decides the tuned networks, as JSON."""
     source = labelled.source
@@ -191,8 +193,8 @@ def _made_from(
         "medtransfer": version("medtransfer"),
         "bundle": model.bundle.digest,
         "device": model.device,
-        "rule": tuning_rule(1).model_dump(mode="json"),
-        "seed": seed,
+        "rule": tuning_rule(1, settings).model_dump(mode="json"),
+        "settings": settings.model_dump(mode="json"),
         "labels": _digest(columns),
         "draws": [[d.ids[part].tolist() for part in (d.train, d.held)] for d in draws],
         "clinical": None if clinical is None else _digest(clinical),
