@@ -7,7 +7,7 @@ from scipy.special import expit
 from statsmodels.nonparametric.smoothers_lowess import lowess
 from tests.metrics.drawn_cases import bound, value
 
-from medtransfer.metrics.calibration_curves import KNOTS, local_curve
+from medtransfer.metrics.calibration_curves import KNOTS, Answers, local_curve
 from medtransfer.metrics.cases import TargetCases
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.statistics.bootstrap import draw_replicates, squared_interval
@@ -55,14 +55,25 @@ def test_many_cases_have_nearly_the_indices_of_statsmodels(level: float, slope: 
 
 def drawn_curve(cases: TargetCases, grid: Floats) -> Floats:
     """The curve of the cases, each of a patient of their own. [G]"""
-    (curve,) = local_curve(
-        cases.targets.astype(np.float64),
-        cases.probabilities,
-        patient=np.arange(len(cases), dtype=np.int32),
-        counts=np.ones((len(cases), 1)),
-        grid=grid,
-    )
+    (curve,) = local_curve(answers(cases, len(cases)), np.ones((len(cases), 1)), grid)
     return curve
+
+
+def answers(cases: TargetCases, size: int) -> list[Answers]:
+    """The cases in parts of some size."""
+    patient = np.arange(len(cases), dtype=np.int32)
+    starts = range(0, max(len(cases), 1), max(size, 1))
+    return [
+        (cases.targets[a : a + size] == 1, cases.probabilities[a : a + size], patient[a : a + size])
+        for a in starts
+    ]
+
+
+def test_targets_that_are_pooled_have_the_curve_of_all_their_cases() -> None:
+    cases, grid = drawn(700, -1.0, 0.6), np.linspace(0, 1, 101)
+    counts = np.ones((len(cases), 1))
+    (curve,) = local_curve(answers(cases, 150), counts, grid)
+    assert curve == pytest.approx(drawn_curve(cases, grid), abs=1e-12, nan_ok=True)
 
 
 def test_the_drawn_curve_is_that_of_statsmodels_and_has_the_distance_of_the_index() -> None:

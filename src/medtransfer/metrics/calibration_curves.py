@@ -1,6 +1,6 @@
 """Calibration curves: a logistic one (slope and intercept), a local and a kernel-smoothed one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -101,6 +101,10 @@ to 598 cases the mean distance was within 0.0003 of a fit at every case, its med
 quantile within 0.006."""
 
 
+Answers = tuple[Flags, Floats, Int32Array]
+"""Outcome, probability and patient of each case. [n] each"""
+
+
 @dataclass(frozen=True)
 class _AtKnots:
     """Cases at the probabilities at which a local calibration curve is fitted.
@@ -119,8 +123,7 @@ class _AtKnots:
     values: Floats
 
     @classmethod
-    def of(cls, outcomes: Floats, probabilities: Floats) -> "_AtKnots":
-        knots = _knots(np.unique(probabilities))
+    def of(cls, outcomes: Floats, probabilities: Floats, knots: Floats) -> "_AtKnots":
         place = np.interp(probabilities, knots, np.arange(len(knots))) if len(knots) else outcomes
         lower = np.floor(place).astype(np.int32)
         share = place - lower
@@ -143,7 +146,7 @@ def local_calibration(outcomes: Floats, probabilities: Floats) -> Scan:
         outcomes: 0 or 1. [n]
         probabilities: [n]
     """
-    at_knots = _AtKnots.of(outcomes, probabilities)
+    at_knots = _AtKnots.of(outcomes, probabilities, _knots(np.unique(probabilities)))
 
     def run(patient: Int32Array, counts: Counts) -> Floats:
         mass, positive = at_knots.sums(patient, counts)
@@ -152,30 +155,27 @@ def local_calibration(outcomes: Floats, probabilities: Floats) -> Scan:
     return Scan(run)
 
 
-def local_curve(
-    outcomes: Floats, probabilities: Floats, *, patient: Int32Array, counts: Counts, grid: Floats
-) -> Floats:
+def local_curve(parts: Sequence[Answers], counts: Counts, grid: Floats) -> Floats:
     """Local calibration curve, whose distances from the diagonal `local_calibration` has. -> [W, G]
 
     NaN outside the range of a replicate's probabilities.
 
     Args:
-        outcomes: 0 or 1. [n]
-        probabilities: [n]
-        patient: Of each case. [n]
+        parts: Of each target; they are pooled, and expanded one after the other to save memory.
         counts: Of patients. [P, W]
         grid: Rising probabilities that the curve is read at. [G]
     """
-    at_knots = _AtKnots.of(outcomes, probabilities)
-    mass, positive = at_knots.sums(patient, counts)
+    knots = _knots(np.unique(np.concatenate([probabilities for _, probabilities, _ in parts])))
+    sums = np.zeros((2, len(knots), counts.shape[1]))
+    for outcomes, probabilities, patient in parts:
+        at_knots = _AtKnots.of(outcomes.astype(np.float64), probabilities, knots)
+        sums += at_knots.sums(patient, counts)
     curves = np.full((counts.shape[1], len(grid)), np.nan)
-    for curve, fits in zip(
-        curves, lowess_fits(at_knots.knots, mass, positive, SPAN).T, strict=True
-    ):
+    fitted_lines = lowess_fits(knots, sums[0], sums[1], SPAN).T
+    for curve, fits in zip(curves, fitted_lines, strict=True):
         fitted = np.isfinite(fits)
         if fitted.any():
-            knots = at_knots.knots[fitted]
-            curve[:] = np.interp(grid, knots, fits[fitted], left=np.nan, right=np.nan)
+            curve[:] = np.interp(grid, knots[fitted], fits[fitted], left=np.nan, right=np.nan)
     return curves
 
 

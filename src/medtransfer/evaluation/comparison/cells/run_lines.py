@@ -17,7 +17,7 @@ from medtransfer.evaluation.scoring.run import WHOLE_CASE
 from medtransfer.evaluation.scoring.score import MeasuredRun
 from medtransfer.evaluation.scoring.test_set import TestSet
 from medtransfer.metrics.calibration import BINS, bin_numbers, outcome_of
-from medtransfer.metrics.calibration_curves import local_curve
+from medtransfer.metrics.calibration_curves import Answers, local_curve
 from medtransfer.metrics.cases import AnyCases, Labels, Order, TargetCases
 from medtransfer.metrics.decisions import net_benefit, odds_of
 from medtransfer.metrics.kernels.curve_points import precision_points, risk_points, roc_points
@@ -226,20 +226,18 @@ def _calibration(
     None if a target has no such calibrator.
     """
     sums = np.zeros((3, BINS, counts.shape[1]))
-    pooled: list[tuple[Floats, Floats, Int32Array]] = []
+    pooled: list[Answers] = []
     for cases, patient in _parts(test_set, targets):
         if calibrator is not None and calibrator not in cases.calibrated:
             return None
-        flags, confidences = outcome_of(cases, calibrator)
-        outcomes = flags.astype(np.float64)
+        outcomes, confidences = outcome_of(cases, calibrator)
         number = bin_numbers(confidences).astype(np.int32)
-        values: Floats = np.stack([np.ones(len(outcomes)), outcomes, confidences], axis=1)
+        values: Floats = np.stack(
+            [np.ones(len(outcomes)), outcomes.astype(np.float64), confidences], axis=1
+        )
         sums += binned_sums(patient, number, values, BINS, counts)
         pooled.append((outcomes, confidences, patient))
-    outcomes, confidences, patient = (
-        np.concatenate(column) for column in zip(*pooled, strict=True)
-    )
-    curve = local_curve(outcomes, confidences, patient=patient, counts=counts, grid=GRID)
+    curve = local_curve(pooled, counts, GRID)
     weight, outcome, confidence = sums
     with np.errstate(invalid="ignore"):
         mean = confidence[:, 0] / weight[:, 0]
