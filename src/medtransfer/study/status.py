@@ -135,6 +135,20 @@ def find_study(where: Path | None = None) -> StudyFolder:
     return StudyFolder(folders[0])
 
 
+def find_study_if_any(where: Path | None = None) -> StudyFolder | None:
+    """Find the folder of a study; None where none is named and ``./studies`` holds none.
+
+    Args:
+        where: As for `find_study`.
+
+    Raises:
+        ConfigError, StudyError: As for `find_study`.
+    """
+    if where is None and next(Path("studies").glob(f"*/{MARK}"), None) is None:
+        return None
+    return find_study(where)
+
+
 def read_status(folder: StudyFolder) -> StudyStatus:
     """Read the progress of a study.
 

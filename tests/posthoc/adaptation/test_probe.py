@@ -102,6 +102,20 @@ def test_features_without_spread_have_no_weight() -> None:
     np.testing.assert_allclose(probe.head.weight[:-1], plain.head.weight, atol=1e-5)
 
 
+def test_alike_features_of_few_cases_share_their_weight() -> None:
+    local, features = drawn(40, 60)
+    twice = np.hstack([features, features])
+    single, double = (
+        fit_local_probe(local, x, seed=0, penalties=(p,))
+        for x, p in ((features, 0.1), (twice, 0.2))
+    )
+    assert isinstance(single, LocalProbe)
+    assert isinstance(double, LocalProbe)
+    np.testing.assert_allclose(double.head.weight[:60], double.head.weight[60:], atol=1e-9)
+    np.testing.assert_allclose(2 * double.head.weight[:60], single.head.weight, atol=1e-6)
+    np.testing.assert_allclose(double.held_out, single.held_out, atol=1e-4)
+
+
 def test_cases_without_features_are_not_taken_for_others() -> None:
     features = HomeFeatures(np.array(["b", "d"]), np.array([[1.0], [2.0]], np.float32))
     values = features.of(np.array(["a", "b", "c", "d", "e"]))[:, 0]

@@ -33,7 +33,8 @@ def forget(
     search: Annotated[
         list[str] | None,
         typer.Option(
-            help="Folder or file to look for bundles and tables in as well; repeat for more.",
+            help="Folder or file to look for bundles, tables and unfinished adaptations in; repeat "
+            "for more. Without a study these alone are looked through.",
             show_default=False,
         ),
     ] = None,
@@ -44,16 +45,16 @@ def forget(
     """Name runs or everything made from a patient's data, and delete it with --yes."""
     from medtransfer.deploy.forgetting.forget_patient import forget_patient
     from medtransfer.study.care.forget import forget_runs
-    from medtransfer.study.status import find_study
+    from medtransfer.study.status import find_study, find_study_if_any
 
     if bool(runs) == (patient is not None):
         raise typer.BadParameter(ONE_OF_TWO, param_hint="RUNS")
-    folder = find_study(study)
     if patient is None:
-        forgotten = forget_runs(folder, runs or (), delete=yes)
+        forgotten = forget_runs(find_study(study), runs or (), delete=yes)
         print(json.dumps(forgotten.plain())) if as_json else _print_runs(forgotten, is_deleted=yes)
         return
     name = sys.stdin.readline().rstrip("\r\n") if patient == "-" else patient
+    folder = find_study_if_any(study) if search else find_study(study)
     outcome = forget_patient(folder, name, search=search or (), delete=yes)
     print(json.dumps(outcome.plain())) if as_json else _print_patient(outcome)
 
@@ -78,9 +79,10 @@ def _print_patient(outcome: "ForgottenPatient") -> None:
     from medtransfer.deploy.forgetting.forget_patient import CERTAINTIES, forgotten_text
     from medtransfer.study.care.patient_traces import TRACE_REASONS
 
+    traces = outcome.study
     rows = [
         (trace.path, "" if trace.rows is None else f"{trace.rows:,}", TRACE_REASONS[trace.kind])
-        for trace in outcome.study.traces
+        for trace in (() if traces is None else traces.traces)
     ]
     if rows:
         print_table(("file or folder of the study", "rows", "reason"), rows, right=(1,))
@@ -88,9 +90,16 @@ def _print_patient(outcome: "ForgottenPatient") -> None:
         print(f"{bundle.path} {CERTAINTIES[bundle.by]}. It is left; delete every copy of it.")
     for path, count in outcome.tables:
         print(f"{path} has {count:,} rows of this patient. It is left.")
-    for note in (*outcome.study.notes, *outcome.notes):
+    for path in outcome.unfinished:
+        print(
+            f"{path} holds prepared images of this patient, for an adaptation that was not "
+            "finished. It is left; delete it."
+        )
+    for note in (*(() if traces is None else traces.notes), *outcome.notes):
         print(wrapped(note))
     print(forgotten_text(outcome))
+    if traces is None:
+        return
     if not rows:
         print("There is no trace of this patient in the study's folder.")
     else:

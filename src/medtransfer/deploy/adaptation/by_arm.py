@@ -1,6 +1,6 @@
 """A bundle adapted by an arm: recalibrated, with a new head, or with networks that were tuned."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -214,10 +214,19 @@ def tuned_bundle(adaptation: Adaptation) -> AdaptedBundle:
         arms=dict.fromkeys(network.run.names, sequential),
         recalibration=checked,
         lines=(*lines, *curve_lines(table, SEQUENTIAL)),
-        notes=(),
+        notes=tuple(_left_behind(arm.work.folder)),
         changes=changes,
         curve=table,
     )
+
+
+def _left_behind(folder: Path) -> Iterator[str]:
+    """A sentence on a working folder that could not be deleted."""
+    if folder.exists():
+        yield (
+            f'"{folder.name}" beside the new bundle could not be deleted. Delete it: it holds '
+            "prepared images of patients."
+        )
 
 
 def _untrained_curve(adaptation: Adaptation, *, alone: bool = False) -> pl.DataFrame:

@@ -18,6 +18,7 @@ from medtransfer.deploy.adaptation.by_arm import Adaptation
 from medtransfer.deploy.adaptation.tuning import rule
 from medtransfer.deploy.adaptation.tuning.config import SequentialConfig
 from medtransfer.deploy.bundle.reader import CARD, Bundle
+from medtransfer.deploy.forgetting.forget_patient import forget_patient
 from medtransfer.deploy.inference.model import load_bundle
 from medtransfer.errors import ConfigError
 from medtransfer.evaluation.comparison.adaptation.config import AdaptConfig
@@ -131,8 +132,14 @@ def test_a_stopped_training_goes_on_and_ends_in_the_same_bytes(
     first, second = list[int](), list[int]()
     with pytest.raises(StopRequested):
         tune(first, 3)
-    assert out.with_name("again.medt.tuning").is_dir()
+    work, patient = out.with_name("again.medt.tuning"), pl.read_parquet(south)["patient_id"][0]
+    assert work.is_dir()
+    assert not [p for p in work.rglob("*") if p.is_file() and patient.encode() in p.read_bytes()]
+    assert forget_patient(None, patient, search=[tmp_path]).unfinished == (str(work),)
+    assert forget_patient(None, f"{patient}9", search=[tmp_path]).unfinished == ()
     again = tune(second, None)
+    assert not work.exists()
+    assert forget_patient(None, patient, search=[tmp_path]).unfinished == ()
     assert (first, second) == ([1, 2, 3], [3, 4])
     assert again.bundle.path.read_bytes() == tuned.bundle.path.read_bytes()
 

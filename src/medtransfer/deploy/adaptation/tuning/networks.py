@@ -202,6 +202,7 @@ class Tuning:
                 on_step=on_step,
             )
         except Diverged as error:
+            self._work.remove()  # the same call would diverge again
             raise StudyError(
                 f"Tuning with {draw.patients} patients diverged: {error}. No bundle was written. "
                 "Check the labels and the images, or take an arm that trains nothing."

@@ -144,7 +144,12 @@ def tune_at_hospital(
             f"The arm '{SEQUENTIAL}' cannot be fitted on {plural(last.patients, 'patient')} of "
             f"{network.hospital}: {last.reason}. No bundle was written."
         )
-    work = TuningWork.beside(out, _made_from(model, labelled, network, draws, settings))
+    work = TuningWork.beside(
+        out,
+        _made_from(model, labelled, network, draws, settings),
+        patients=[case.patient_id for case in labelled.source.cases],
+        salt=model.bundle.training_digests.salt,
+    )
     hospital = HospitalImages.of(model, labelled, work, on_progress)
     tuning = Tuning(
         model,
