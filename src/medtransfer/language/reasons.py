@@ -31,6 +31,7 @@ REASONS = (
     template("tune has no labelled case"),
     template("no test case that both answered"),
     template("the two rungs have different targets"),
+    template("the two rungs are not known to have been trained on the same cohorts"),
     template("the two cohorts have different targets"),
     template("too few cases for an interval"),
     template("the reference's full-data AUROC is never reached"),

@@ -9,6 +9,7 @@ import polars as pl
 
 from medtransfer.data.config import Task
 from medtransfer.data.splits import OUTLIERS
+from medtransfer.evaluation.comparison.choice.common_choice import CommonChoice
 from medtransfer.evaluation.comparison.seed_means import HEADLINE
 from medtransfer.evaluation.comparison.target_means import WITHIN
 from medtransfer.evaluation.scoring.config import EvaluationConfig
@@ -116,6 +117,7 @@ class ReportData:
         verdict: Of a validation at a hospital: the answer, then the numbers behind it.
         spoken: The same in the language of the page; empty if that is English, or unknown.
         chosen: The recommended rung; None if none can be recommended over another.
+        common: Circumstances of a choice between studies; None if these are not compared.
         readers: Agreement of readers, and rungs beside them; None where there were no readings.
     """
 
@@ -148,6 +150,7 @@ class ReportData:
     spoken: tuple[str, ...] = ()
     chosen: str | None = None
     readers: pl.DataFrame | None = None
+    common: CommonChoice | None = None
 
     @cached_property
     def target(self) -> str:
@@ -256,8 +259,8 @@ class ReportData:
 
     def best_of(self, rungs: Sequence[str]) -> str:
         """The rung with the highest AUROC on the main cohort among some."""
-        values = {name: self.headline_row(name, self.main_cohort) or {} for name in rungs}
-        return max(rungs, key=lambda name: values[name].get("value") or -1.0)
+        rows = {name: self.headline_row(name, self.main_cohort) or {} for name in rungs}
+        return max(rungs, key=lambda name: rows[name].get("value") or -1.0)
 
     @property
     def shown_rungs(self) -> list[str]:
@@ -308,11 +311,11 @@ class ReportData:
         )
         if self.leave_cohort_out:
             rows = rows.filter(pl.col("cohort") == pl.col("held_out"))
-        ends = [_mean_of_all(name) for name in ("value", "low", "high")]
+        ends = pl.col("value", "low", "high")
         first = ("num_cases", "num_patients", "num_positive")
         key = ("rung", "cohort", "attribute", "group", "target", "metric")
         return rows.group_by(key, maintain_order=True).agg(
-            *ends,
+            pl.when(ends.null_count() == 0).then(ends.mean()),  # null if any seed has no value
             pl.col("reason").drop_nulls().first(),
             *(pl.col(name).first() for name in first),
         )
@@ -386,12 +389,6 @@ class ReportData:
         rows = pl.col("label_fraction") == self.full_fraction
         rows &= pl.col("retrain_fraction").is_null() & pl.col("target").is_in([self.target, CASE])
         return _rows_by_key(self.comparisons.filter(rows))
-
-
-def _mean_of_all(name: str) -> pl.Expr:
-    """The mean, or null if any seed has no value."""
-    column = pl.col(name)
-    return pl.when(column.null_count() == 0).then(column.mean()).alias(name)
 
 
 def _rows_by_key(rows: pl.DataFrame) -> dict[tuple[str, str, str, str], Row]:

@@ -11,6 +11,7 @@ import polars as pl
 from medtransfer.data.audit.run import CHECKS
 from medtransfer.data.config import AugmentConfig, ImageConfig
 from medtransfer.errors import StudyError, listed, plural
+from medtransfer.evaluation.comparison.choice.common_choice import CommonChoice
 from medtransfer.evaluation.comparison.choice.rung_pairs import PAIRS_CONTRACT
 from medtransfer.evaluation.comparison.grid_key import IS_ENSEMBLE, of_rungs
 from medtransfer.evaluation.comparison.readers.judged import find_readers
@@ -39,10 +40,11 @@ from medtransfer.tables.spreadsheet_guard import unguarded
 EVALUATION = "evaluation.json"
 FACTS = ("pretraining", "images", "parameters")
 """Facts about a rung that an evaluation may state."""
+PAIRS = "rung_pairs.parquet"
 TABLES = (
     "results.parquet",
     "comparisons.parquet",
-    "rung_pairs.parquet",
+    PAIRS,
     "readers.parquet",
     "runs.csv",
     "data.json",
@@ -103,7 +105,7 @@ def load_study_data(folder: StudyFolder) -> ReportData:
             for finding in document["findings"]
         ),
         cautions=(*_cautions(study, environments, results), *map(str, noted_repairs(folder))),
-        pairs=_pairs(folder.path / "rung_pairs.parquet"),
+        pairs=_pairs(folder.path / PAIRS),
         readers=find_readers(folder.path),
         **tables_beside(folder.path / "curves"),
     )
@@ -150,6 +152,7 @@ def load_evaluation_data(folder: Path) -> ReportData:
     if versions := document["versions"]:
         facts.append(("Software", ", ".join(f"{name} {v}" for name, v in versions.items())))
     results = _table(folder / "results.parquet", RESULTS_CONTRACT)
+    choice = document.get("choice")  # of a comparison of studies
     return ReportData(
         name=document["name"],
         kind=document.get("kind", "evaluation"),
@@ -165,6 +168,8 @@ def load_evaluation_data(folder: Path) -> ReportData:
         leave_cohort_out=_leaves_cohorts_out(results),
         facts=tuple(facts),
         notes=tuple(document["said"]),
+        pairs=None if choice is None else _pairs(folder / PAIRS),
+        common=None if choice is None else _common_choice(choice),
         verdict=tuple(document.get("verdict") or ()),
         readers=find_readers(folder),
     )
@@ -182,6 +187,15 @@ def _table(path: Path, contract: Contract) -> pl.DataFrame:
     missing = [c for c in contract.columns if c.name not in frame.columns]
     frame = typed(frame.with_columns(pl.lit(None).alias(c.name) for c in missing), contract)
     return with_current_metrics(frame)
+
+
+def _common_choice(document: Document) -> CommonChoice:
+    return CommonChoice(
+        same_runs=tuple((rung, other) for rung, other in document["same_runs"]),
+        trained_once=tuple(document["trained_once"]),
+        controls=tuple(document["controls"]),
+        trained_apart=document["trained_apart"],
+    )
 
 
 def _pairs(path: Path) -> pl.DataFrame | None:

@@ -51,7 +51,7 @@ def recommend(study: StudyFolder | Path) -> Recommendation:
 
 def recommendation_of(data: ReportData) -> Recommendation:
     """The recommendation of a study whose data has been read."""
-    left_out = {**dict(_unfinished(data)), **dict(_controls(data))}
+    left_out = {**dict(_unfinished(data)), **dict(_controls(data)), **dict(_unequal_studies(data))}
     candidates = [
         Candidate(info.name, info.parameters, info.budget)
         for info in data.rung_infos
@@ -66,7 +66,31 @@ def recommendation_of(data: ReportData) -> Recommendation:
     )
     pairs = [] if data.pairs is None else pairs_of(data.pairs)
     shifted = {info.name: tuple(_shifted_aurocs(data, info)) for info in data.rung_infos}
-    return with_ensemble(recommended(candidates, pairs, evidence, shifted), data)
+    advice = _with_training(recommended(candidates, pairs, evidence, shifted), data)
+    return with_ensemble(advice, data)
+
+
+def _unequal_studies(data: ReportData) -> Iterator[tuple[str, str]]:
+    """Rungs of several studies that are no candidates, with the reason in words."""
+    if data.common is None:
+        return
+    for rung, other in data.common.same_runs:
+        yield rung, translate("has the same runs as {rung}", rung=other)
+    for rung in data.common.trained_once:
+        yield rung, translate("was trained only once, others several times")
+    for rung in data.common.controls:
+        yield rung, translate("is a negative control")
+
+
+def _with_training(advice: Recommendation, data: ReportData) -> Recommendation:
+    """The recommendation with a warning where studies were trained on different patients."""
+    if data.common is None or not data.common.trained_apart:
+        return advice
+    apart = translate(
+        "The networks are not known to have been trained on the same patients: a difference "
+        "between them may come from the training data."
+    )
+    return replace(advice, reason=f"{advice.reason} {apart}")
 
 
 def with_ensemble(advice: Recommendation, data: ReportData) -> Recommendation:

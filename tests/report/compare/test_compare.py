@@ -12,7 +12,9 @@ from medtransfer.errors import ConfigError, StudyError, TableError
 from medtransfer.report.compare.compare import compare_studies
 from medtransfer.report.compare.side import OwnTable, Side, known_cases, own_side, study_side
 from medtransfer.report.evaluate import Evaluation
+from medtransfer.report.page import render_front
 from medtransfer.report.reading import load_evaluation_data
+from medtransfer.report.recommendation import recommend, recommendation_of
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.tables.results import read_comparisons, read_results
 
@@ -88,6 +90,22 @@ def test_the_page_says_what_is_compared_and_names_no_case(
     assert infos["imagenet/effnet-lite0"].images == 1281167
     cases = pl.read_parquet(finished.path / "predictions.parquet")["case_id"].unique()
     assert not [case for case in cases if case in page]
+
+
+def test_beside_a_model_trained_once_the_advice_is_that_of_the_study(
+    finished: StudyFolder, compared: Evaluation
+) -> None:
+    data = load_evaluation_data(compared.folder)
+    advice, own = recommendation_of(data), recommend(finished)
+    assert advice.rung == own.rung
+    assert advice.rests_on.pairs == own.rests_on.pairs
+    assert [rung for rung, _ in advice.rests_on.left_out] == ["vendor"]
+    assert advice.reason.startswith(own.reason)
+    # nothing is known of the patients that the vendor's model was trained on
+    assert advice.reason.endswith("may come from the training data.")
+    front = render_front(data)
+    assert "may come from the training data." in front
+    assert "No recommendation is made" not in front
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from medtransfer.evaluation.comparison.attributes.attribute_table import (
     AttributeTable,
     join_attributes,
 )
+from medtransfer.evaluation.comparison.choice.rung_pairs import pairs_frame, rung_pairs
 from medtransfer.evaluation.comparison.evaluate_table import (
     evaluate_table,
     rung_names,
@@ -19,6 +20,7 @@ from medtransfer.evaluation.comparison.evaluate_table import (
 )
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.language.translation import ENGLISH, Language, require_language
+from medtransfer.report.compare.candidates import common_choice
 from medtransfer.report.compare.common_cases import CommonCases, align_sides
 from medtransfer.report.compare.side import (
     OwnTable,
@@ -33,8 +35,10 @@ from medtransfer.report.evaluate import Evaluation, divided_values
 from medtransfer.report.hints import reversed_scores
 from medtransfer.report.identifiers import identifiers_of
 from medtransfer.report.page import write_evaluation_report
+from medtransfer.report.reading import PAIRS
 from medtransfer.runs.folders import MARK
 from medtransfer.tables.imported.score_cells import Scores
+from medtransfer.tables.schema import write_frame
 from medtransfer.tables.values.rare_values import merge_rare_groups
 from medtransfer.tables.values.value_map import ValueMap
 
@@ -124,6 +128,9 @@ def compare_studies(
     notes += reversed_scores(scored.results)
     rungs = rung_names(common.frame)
     infos = {info.name: info for side in sides for info in side.rungs}
+    choice = common_choice(sides)
+    candidates = [mean for mean in scored.means if mean.key.rung not in choice.left_out]
+    write_frame(pairs_frame(rung_pairs(candidates)), out / PAIRS)
     write_evaluation(
         out,
         scored,
@@ -139,6 +146,7 @@ def compare_studies(
             "kind": KIND,
             "rungs": [asdict(infos[rung]) for rung in rungs],
             "facts": [_fact(side, common) for side in sides],
+            "choice": asdict(choice),
         },
     )
     identifiers = identifiers_of(common.frame, first.manifest, config.minimum_group)

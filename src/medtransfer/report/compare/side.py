@@ -36,6 +36,7 @@ class Side:
         first_row: Number of the file's first row of cells in messages.
         trained: Patients whose cases trained or selected a network of this side.
         knows_training: False if the patients it was trained on are not known.
+        label_fraction: Share of them that its networks were trained on.
         run_ids: Ids of a study's runs: the same id is the same network.
         rungs: Facts about its rungs.
         notes: Assumptions, in sentences.
@@ -47,6 +48,7 @@ class Side:
     first_row: int
     trained: pl.Series
     knows_training: bool = True
+    label_fraction: float = 1.0
     run_ids: frozenset[str] = frozenset()
     rungs: tuple[RungInfo, ...] = ()
     notes: tuple[str, ...] = ()
@@ -129,6 +131,7 @@ def study_side(path: Path) -> StudySide:
         first_row=1,
         trained=_patients(frame if manifest is None else manifest),
         knows_training=manifest is not None,
+        label_fraction=data.full_fraction,
         run_ids=frozenset(frame["run_id"].unique()),
         rungs=data.rung_infos,
         notes=tuple(_fraction_notes(data)),

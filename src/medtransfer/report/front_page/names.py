@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 
 import polars as pl
 
+from medtransfer.evaluation.comparison.choice.common_choice import CommonChoice
 from medtransfer.models.ladder import LADDER
 from medtransfer.models.rungs.start import COVARIATES, METADATA_ONLY, START_MARK
 from medtransfer.report.content import ReportData, RungInfo
@@ -97,6 +98,15 @@ def _cohorts(data: ReportData) -> dict[str, str]:
     return short_names([*tested, *(count.cohort for count in data.counts)])
 
 
+def _with_rungs(choice: CommonChoice, rungs: Mapping[str, str]) -> CommonChoice:
+    return replace(
+        choice,
+        same_runs=tuple((rungs.get(a, a), rungs.get(b, b)) for a, b in choice.same_runs),
+        trained_once=tuple(rungs.get(rung, rung) for rung in choice.trained_once),
+        controls=tuple(rungs.get(rung, rung) for rung in choice.controls),
+    )
+
+
 def _with_names(
     data: ReportData, rungs: Mapping[str, str], cohorts: Mapping[str, str]
 ) -> ReportData:
@@ -107,6 +117,7 @@ def _with_names(
         data,
         reference=rungs.get(data.reference, data.reference),
         chosen=None if data.chosen is None else rungs.get(data.chosen, data.chosen),
+        common=None if data.common is None else _with_rungs(data.common, rungs),
         rung_infos=tuple(
             replace(rung, name=rungs[rung.name], full_name=rung.full_name or rung.name)
             for rung in data.rung_infos

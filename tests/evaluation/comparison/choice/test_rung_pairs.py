@@ -1,5 +1,6 @@
 """Pairs of rungs: any direction, simultaneous intervals, and equal rungs seldom told apart."""
 
+from dataclasses import replace
 from itertools import combinations, permutations
 
 import numpy as np
@@ -10,6 +11,7 @@ from tests.evaluation.comparison.made_rungs import key_of, made, mean_of, seeds_
 from medtransfer.evaluation.comparison.choice.rule import Candidate, Evidence, recommended
 from medtransfer.evaluation.comparison.choice.rung_pairs import (
     OTHER_CASES,
+    OTHER_TRAINING,
     RungPair,
     pairs_frame,
     pairs_of,
@@ -99,6 +101,23 @@ def test_a_rung_that_is_better_by_far_is_recommended() -> None:
     truths = [0.80, 0.88, 0.79]
     found = [choice(ladder(rng, truths, 1.0, 3)) for _ in range(50)]
     assert found.count("r1") >= 45
+
+
+def test_networks_trained_at_different_hospitals_are_not_chosen_from() -> None:
+    rng = np.random.default_rng(5)
+    cohorts = ("a", "b")
+    near, far = (
+        made(name, {c: simulated(rng, 0.8, seeds=3, patients=0.01, of_seeds=0.01) for c in cohorts})
+        for name in ("near", "far")
+    )
+    far = replace(far, internal_name="b")  # each is at home where the other is away
+    for means in ([near, far], [far, near]):
+        pairs = rung_pairs(means)
+        (decided,) = [pair for pair in pairs if pair.use == "choice"]
+        assert decided.low is None
+        assert decided.reason == OTHER_TRAINING
+        assert {pair.cohort for pair in pairs if pair.use == "shift"} == {"a", "b"}
+        assert choice(means) is None
 
 
 def test_the_order_of_rungs_changes_nothing() -> None:

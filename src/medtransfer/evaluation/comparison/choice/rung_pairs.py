@@ -24,6 +24,7 @@ PairUse = Literal["choice", "shift"]
 """`choice`: the internal test set, or all held-out cohorts; `shift`: one other cohort."""
 OTHER_CASES = "the two rungs were tested on different cases"
 OTHER_TARGETS = "the two rungs have different targets"
+OTHER_TRAINING = "the two rungs are not known to have been trained on the same cohorts"
 
 PAIRS_CONTRACT = Contract(
     "Pairs of rungs",
@@ -172,7 +173,10 @@ def rung_pairs(means: Sequence[Mean]) -> list[RungPair]:
             cohort=ALL,
             target=_target(parts),
         )
-        rows.append(_paired(row, choice))
+        apart = any(part.mean.internal_name != part.base.internal_name for part in parts)
+        rows.append(
+            PairedRungs(replace(row, reason=OTHER_TRAINING)) if apart else _paired(row, choice)
+        )
         for part in parts:
             if not _is_choice(part) or part.key.cohort == part.mean.key.held_out:
                 rows.append(_paired(replace(row, use="shift", cohort=part.key.cohort), [part]))
@@ -199,6 +203,8 @@ def _parts(first: Sequence[Mean], second: Sequence[Mean]) -> Iterator[Part]:
 
 def _is_choice(part: Part) -> bool:
     """True if a cohort decides between rungs: the internal test set, or one that was held out."""
+    if part.mean.internal_name != part.base.internal_name:
+        return False  # each would be judged at the home of the first
     return part.key.cohort in (part.mean.internal_name, part.mean.key.held_out)
 
 
