@@ -21,7 +21,6 @@ from medtransfer.sizes.image_size import ImageSize, height_width, size_words
 with late_compiler():  # timm imports torchvision
     import timm
     from timm import models as timm_models
-    from timm.layers.create_conv2d import create_conv2d
     from timm.layers.norm_act import BatchNormAct2d, GroupNormAct
     from timm.layers.std_conv import StdConv2d
     from timm.models import adapt_input_conv
@@ -276,7 +275,8 @@ def _create(name: str, classes: int, **options: Any) -> nn.Module:
 
 def _small_bit(architecture: Architecture, classes: int) -> nn.Module:
     """A member of the BiT family that timm does not name, made of the same parts."""
-    convolution: Any = partial(StdConv2d, eps=1e-8) if architecture.groups else create_conv2d
+    plain: Any = cast("Any", timm).layers.create_conv2d
+    convolution: Any = partial(StdConv2d, eps=1e-8) if architecture.groups else plain
     group_norm = partial(GroupNormAct, num_groups=architecture.groups)
     network = ResNetV2(
         layers=list(architecture.layers or ()),

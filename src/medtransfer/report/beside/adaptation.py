@@ -109,7 +109,8 @@ def _curves(data: ReportData, rows: pl.DataFrame, arms: Sequence[str], title: st
         }
         for row in rows.filter(pl.col("arm").is_in(arms)).to_dicts()
     ]
-    patients = sorted({float(value["x"]) for value in values})
+    numbers = rows.filter(pl.col("arm").is_in(arms))["patients"].unique().sort()
+    patients = [float(number) for number in numbers]
     ends = (patients[0], patients[-1])
     return figures.curves(
         values,
