@@ -130,6 +130,14 @@ def test_equal_probabilities_have_a_bin_and_no_flexible_curve() -> None:
     assert curves["calibration"].is_empty()
 
 
+def test_a_calibration_curve_of_seeds_ends_where_the_probabilities_of_one_do() -> None:
+    narrow = TABLE.with_columns(pl.col("logit_x") / 4)
+    both = ladder(run("one", TABLE), run("two", narrow, 1)).curves["calibration"]
+    alone = ladder(run("two", narrow, 1)).curves["calibration"]
+    here = {"cohort": "a", "series": "none"}
+    assert both.filter(**here)["x"].to_list() == alone.filter(**here)["x"].to_list()
+
+
 def test_without_tuning_cases_there_is_no_calibrated_curve() -> None:
     table = binary_table({"a": Site({"test": 80})})
     series = {where[3] for where in run_lines(measured(table)) if where[0] == "reliability"}

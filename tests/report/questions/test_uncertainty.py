@@ -69,7 +69,7 @@ def test_a_study_scored_earlier_has_bins_alone(evaluated: Path) -> None:
 
 def test_a_hospital_without_a_curve_is_named_with_its_reason(evaluated: Path) -> None:
     caption = drawn(evaluated, "reliability", "calibration", without=AWAY).caption
-    assert f"No curve for {AWAY}: its probabilities differ by less than 1%." in caption
+    assert f"No curve for {AWAY}: its probabilities span less than 1% in all seeds." in caption
     assert f"No curve for {HOME}" not in caption
 
 

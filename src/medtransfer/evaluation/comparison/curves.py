@@ -69,12 +69,18 @@ def line_frames(
 
 
 def _line_columns(key: GridKey, line_key: LineKey, of_seeds: Sequence[Line]) -> CurveColumns:
-    """The mean curve over some seeds, without the points that none of them has."""
-    _, cohort, target, series = line_key
+    """The mean curve over some seeds, without the points that none of them has.
+
+    Calibration curves lack the points that one of them has not: where a seed's probabilities end,
+    the mean of the others would jump.
+    """
+    kind, cohort, target, series = line_key
     y = _mean_of_seeds([line.y for line in of_seeds])
     placed = np.stack([line.x for line in of_seeds])
     x = ratio(np.nansum(placed, axis=0), np.isfinite(placed).sum(axis=0).astype(np.float64))
     shown = np.isfinite(y[0]) & np.isfinite(x)
+    if kind == "calibration":
+        shown &= np.isfinite([line.y[0] for line in of_seeds]).all(axis=0)
     never = (np.nan, np.nan)  # becomes empty: an end of an interval is finite
     ends = np.array([interval or never for interval in pointwise_intervals(y[1:])]).reshape(-1, 2)
     numbers = {"x": x, "y": y[0], "low": ends[:, 0], "high": ends[:, 1]}

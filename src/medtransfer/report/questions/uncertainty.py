@@ -178,7 +178,8 @@ def _curve_sentences(data: ReportData, rung: str) -> str:
     for cohort in data.curve("reliability", [rung])["cohort"].unique(maintain_order=True):
         if cohort not in drawn:
             row = data.result_row(rung, cohort, "ici")
-            reason = (row["reason"] if row else None) or "its probabilities differ by less than 1%"
+            narrow = "its probabilities span less than 1% in all seeds"
+            reason = (row["reason"] if row else None) or narrow
             sentences += f" No curve for {cohort}: {reason}."
     return sentences
 
