@@ -170,8 +170,8 @@ def _curve_sentences(data: ReportData, rung: str) -> str:
         index = "of all targets together (the ICI in the table is the mean over targets)"
     sentences = (
         f"Solid line: flexible calibration curve, a local regression of the outcomes, {index}; it "
-        f"is drawn over the range of the predicted probabilities. {BANDS[:-1]}; bars: the same for "
-        "the dots."
+        f"is drawn over the range of probabilities that all seeds predict. {BANDS[:-1]}; bars: the "
+        "same for the dots."
     )
     points = data.curve("calibration", [rung]).group_by("cohort", "series").len()
     drawn = set(points.filter(pl.col("len") > 1)["cohort"])
