@@ -99,6 +99,18 @@ def test_a_damaged_table_is_read_or_refused_with_a_reason(
     assert said is None or len(said) > 20
 
 
+def test_rows_of_many_cells_with_a_lone_line_end_are_refused(tmp_path: Path) -> None:
+    # found by the search: Python's reader ends a row there, and polars does not
+    row = b"b\tb.png\td\tcase\0\r24\tq\tq\tn\t-1\tF\n"
+    said = read(
+        tmp_path, b"\x03" + b"image_id\tpath\tcase_id\tpatient_id\tcohort\tedema\tsex\n" + row
+    )
+    assert said == (
+        'Manifest "table.tsv" cannot be read: a row has more cells than the header, or a line end '
+        "or another control character within a cell."
+    )
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("value", [0, 4])
 def test_parquet_files_whose_counts_contradict_each_other_are_refused(

@@ -19,6 +19,10 @@ from medtransfer.sizes.text import open_text, packing, require_text_size, text_c
 from medtransfer.tables.text_format import SEPARATORS, find_format, plain_name, plain_text
 
 DECIMAL = r"^[+-]?\d+(,\d+)?$"
+UNEVEN = (
+    "a row has more cells than the header, or a line end or another control character within a "
+    "cell."
+)
 MALFORMED = (
     "the CSV is malformed. Quotes belong around whole cells, and one inside a cell is written "
     'twice: "".'
@@ -200,14 +204,17 @@ def read_csv(
         fault = _read_fault(path, separator)
         if fault is not None and not (fault == MALFORMED and _quotes_are_letters(path, separator)):
             raise TableError(f"{what} cannot be read: {fault}") from error
-        frame = pl.read_csv(
-            path,
-            infer_schema=False,
-            separator=separator,
-            has_header=header is None,
-            truncate_ragged_lines=fault is None,
-            quote_char='"' if fault is None else None,
-        )
+        try:
+            frame = pl.read_csv(
+                path,
+                infer_schema=False,
+                separator=separator,
+                has_header=header is None,
+                truncate_ragged_lines=fault is None,
+                quote_char='"' if fault is None else None,
+            )
+        except pl.exceptions.PolarsError:  # quotes were not what is wrong with it
+            raise TableError(f"{what} cannot be read: {UNEVEN}") from error
     if header is not None:
         if len(frame.columns) != len(header):
             raise TableError(
