@@ -237,7 +237,7 @@ def stuck_step(heartbeat):
     print(f"a library quotes {secret}", flush=True)
     time.sleep(600)
 
-def transfer(run, study, folder, on_step, heartbeat):
+def transfer(run, study, folder, on_step, heartbeat, **options):
     if folder.run_id == "a" * 12:
         stuck_step(heartbeat)
 
