@@ -25,6 +25,7 @@ def test_a_rung_is_named_by_its_network_and_its_pretraining() -> None:
         "ResNet-26 ×0.25 small stem (from scratch)",
         "EfficientNet-Lite0 (ImageNet-1k)",
     ]
+    assert network_name("r50x1-bn") == "ResNet-50, batch norm"
     assert network_name("mobilenetv2") == "MobileNetV2"
     assert network_name("vit_tiny") == "vit_tiny"
 

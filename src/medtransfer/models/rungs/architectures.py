@@ -51,6 +51,11 @@ class Architecture:
     groups: int = 32
     stem: Stem = "bit"
 
+    @property
+    def is_twin(self) -> bool:
+        """True for a member of the BiT family with batch normalisation in its place."""
+        return self.groups == 0
+
 
 def architecture_of(name: str) -> Architecture:
     """An architecture by its name as rungs spell it, e.g. ``r50x1`` or ``timm:vit_small``."""

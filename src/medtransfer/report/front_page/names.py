@@ -13,7 +13,7 @@ from medtransfer.models.rungs.start import COVARIATES, METADATA_ONLY, START_MARK
 from medtransfer.report.content import ReportData, RungInfo
 from medtransfer.report.text import short_names
 
-RESNET = re.compile(r"r(\d+)x([\d.]+)(s?)")
+RESNET = re.compile(r"r(\d+)x([\d.]+)(s?)(-bn)?")
 NETWORKS = {
     "effnet-lite": "EfficientNet-Lite",
     "effnet-b": "EfficientNet-B",
@@ -71,9 +71,9 @@ def _rounded(count: int) -> str:
 def network_name(architecture: str) -> str:
     """``ResNet-50 ×3`` for ``r50x3``; a name of no known family is left as it is."""
     if match := RESNET.fullmatch(architecture):
-        depth, width, stem = match.groups()
+        depth, width, stem, twin = match.groups()
         wide = "" if float(width) == 1 else f" ×{width}"
-        return f"ResNet-{depth}{wide}{' small stem' if stem else ''}"
+        return f"ResNet-{depth}{wide}{' small stem' * bool(stem)}{', batch norm' * bool(twin)}"
     for start, readable in NETWORKS.items():
         if architecture.startswith(start):
             return readable + architecture.removeprefix(start)

@@ -42,7 +42,8 @@ def rungs_at_hand() -> Candidates:
     )
     if names:
         return Candidates(tuple(dict.fromkeys(names)), away)
-    random = sorted((rung for rung in LADDER.values() if rung.is_random), key=parameters_of_rung)
+    random = [r for r in LADDER.values() if r.is_random and not r.architecture.is_twin]
+    random.sort(key=parameters_of_rung)
     return Candidates(tuple(rung.name for rung in random[:MAX_RANDOM]), away)
 
 
